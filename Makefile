@@ -1,0 +1,119 @@
+# iSunCoin: every task of the repository. `make help` lists them.
+
+SHELL       := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+MAKEFLAGS   += --no-print-directory
+
+VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
+COMMIT  ?= $(shell git rev-parse HEAD 2>/dev/null || echo unknown)
+
+# netgo: names are resolved by Go itself, the same way on every machine.
+BUILD_TAGS := netgo
+SDK_VERSION_PKG := github.com/cosmos/cosmos-sdk/version
+LDFLAGS = -X $(SDK_VERSION_PKG).Name=isuncoin \
+	-X $(SDK_VERSION_PKG).AppName=$(1) \
+	-X $(SDK_VERSION_PKG).Version=$(VERSION) \
+	-X $(SDK_VERSION_PKG).Commit=$(COMMIT) \
+	-X $(SDK_VERSION_PKG).BuildTags=$(BUILD_TAGS)
+BUILD_FLAGS = -trimpath -tags '$(BUILD_TAGS)' -ldflags '$(call LDFLAGS,$(1))'
+BINARIES := isunchaind isun-worker isun
+
+# Packages of this module: the tools under scripts/tools are modules of their own.
+PACKAGES ?= ./...
+# One run of the end-to-end tests on a busy two-core machine needs minutes, never this long.
+TEST_TIMEOUT ?= 25m
+TEST_FLAGS ?=
+
+# Simulation: blocks and seeds are kept short here; a long run sets them.
+export SIM_BLOCKS ?= 30
+export SIM_BLOCK_SIZE ?= 20
+export SIM_SEEDS ?= 1,2,3
+SIM_TIMEOUT ?= 20m
+
+BENCH ?= .
+BENCH_TIME ?= 1s
+
+# KEEP=1 leaves what `make demo` started running.
+KEEP ?=
+
+.PHONY: help
+help: ## list the targets
+	@grep -hE '^[a-z][a-z-]*:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{ printf "  %-14s %s\n", $$1, $$2 }'
+
+##@ build
+
+.PHONY: build
+build: $(addprefix build/,$(BINARIES)) ## build isunchaind, isun-worker and isun into build/
+
+# go build decides what is up to date, so the rule always runs.
+.PHONY: $(addprefix build/,$(BINARIES))
+$(addprefix build/,$(BINARIES)): build/%:
+	go build $(call BUILD_FLAGS,$*) -o $@ ./cmd/$*
+
+.PHONY: install
+install: $(addprefix install-,$(BINARIES)) ## install the three binaries into the Go bin folder
+
+.PHONY: $(addprefix install-,$(BINARIES))
+$(addprefix install-,$(BINARIES)): install-%:
+	go install $(call BUILD_FLAGS,$*) ./cmd/$*
+
+.PHONY: clean
+clean: ## remove build/ and the copied protos (the built tools stay)
+	rm -rf build .cache/proto-deps .cache/proto-gen .cache/buf
+
+##@ check
+
+.PHONY: lint
+lint: ## golangci-lint with the layering rules, and the consensus check
+	@scripts/build-tools.sh lint
+	go run ./scripts/consensuscheck .
+	.cache/tools/golangci-lint run
+
+.PHONY: test
+test: build ## everything that must pass: unit, integration and end-to-end tests
+	@scripts/ensure-docker.sh
+	ISUN_BIN="$(CURDIR)/build" go test -count=1 -timeout $(TEST_TIMEOUT) -tags '$(BUILD_TAGS)' $(TEST_FLAGS) $(PACKAGES)
+
+.PHONY: test-race
+test-race: ## the worker, the clients and the image library under the race detector
+	@scripts/ensure-docker.sh
+	go test -race -count=1 -timeout $(TEST_TIMEOUT) -tags '$(BUILD_TAGS)' $(TEST_FLAGS) ./worker/... ./client/... ./uai/...
+
+.PHONY: test-sim
+test-sim: ## random transactions against the whole chain (SIM_SEEDS, SIM_BLOCKS, SIM_BLOCK_SIZE)
+	go test -count=1 -timeout $(SIM_TIMEOUT) -tags '$(BUILD_TAGS) sims' $(TEST_FLAGS) ./tests/sim/...
+
+.PHONY: bench
+bench: ## benchmarks (BENCH chooses by pattern, BENCH_TIME how long each)
+	go test -run '^$$' -bench '$(BENCH)' -benchtime $(BENCH_TIME) -benchmem -timeout 60m -tags '$(BUILD_TAGS)' ./tests/bench/...
+
+##@ run
+
+.PHONY: demo
+demo: build ## the main job on this machine, start to finish (KEEP=1 leaves it running)
+	@scripts/ensure-docker.sh
+	go build -trimpath -tags '$(BUILD_TAGS)' -o build/demo-runner ./scripts/demo
+	KEEP='$(KEEP)' build/demo-runner
+
+.PHONY: localnet
+localnet: build/isunchaind ## a chain of one validator on this machine, nothing else
+	build/isunchaind localnet
+
+##@ schema
+
+.PHONY: proto
+proto: ## generate Go code from proto/, without a schema registry
+	@scripts/proto.sh generate
+
+.PHONY: proto-lint
+proto-lint: ## check names, comments and layout of the .proto files
+	@scripts/proto.sh lint
+
+.PHONY: proto-check
+proto-check: ## fail if the generated code is stale or a .proto is not formatted
+	@scripts/proto.sh check
+
+.PHONY: proto-format
+proto-format: ## rewrite the .proto files in buf's format
+	@scripts/proto.sh format

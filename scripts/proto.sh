@@ -1,0 +1,93 @@
+#!/usr/bin/env bash
+# Works on the schema in proto/ with the pinned tools and no schema registry.
+#
+#   scripts/proto.sh generate   writes x/<module>/types/*.pb.go and *.pb.gw.go, removing stale ones
+#   scripts/proto.sh check      fails with a diff if that code is stale or a .proto is not formatted
+#   scripts/proto.sh lint       checks names, comments and layout of the .proto files
+#   scripts/proto.sh format     rewrites the .proto files in buf's format
+set -euo pipefail
+
+root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+cd "$root"
+gen="$root/.cache/proto-gen"
+module=$(go list -m -f '{{.Path}}')
+
+# run_buf runs the pinned buf with its plugins in reach and its cache inside the tree.
+run_buf() {
+	PATH="$root/.cache/tools:$PATH" BUF_CACHE_DIR="$root/.cache/buf" "$root/.cache/tools/buf" "$@"
+}
+
+# generate_into_cache leaves the generated tree, laid out as the repository is, in $gen/$module.
+generate_into_cache() {
+	rm -rf "$gen"
+	mkdir -p "$gen/$module"
+	run_buf generate
+	# A go_package of another module would land outside the tree and be lost without a word.
+	local foreign
+	foreign=$(find "$gen" -type f ! -path "$gen/$module/*")
+	if [[ -n $foreign ]]; then
+		printf 'go_package outside %s, generated:\n%s\n' "$module" "$foreign" >&2
+		return 1
+	fi
+}
+
+# list_generated prints the generated files below folder $1, relative to it and sorted.
+list_generated() {
+	(cd "$1" && find . \( -path ./.cache -o -path ./build -o -path ./.git \) -prune -o \
+		-type f \( -name '*.pb.go' -o -name '*.pb.gw.go' \) -print | LC_ALL=C sort)
+}
+
+generate() {
+	generate_into_cache
+	comm -23 <(list_generated "$root") <(list_generated "$gen/$module") | while read -r stale; do
+		echo "removing $stale: no .proto generates it any more"
+		rm -f "$stale"
+	done
+	# Only files that change are written, so that the Go build cache stays warm.
+	list_generated "$gen/$module" | while read -r file; do
+		if ! cmp -s "$gen/$module/$file" "$file"; then
+			mkdir -p "$(dirname "$file")"
+			cp "$gen/$module/$file" "$file"
+			echo "wrote $file"
+		fi
+	done
+	rm -rf "$gen"
+}
+
+check() {
+	local failed=0 have want
+	generate_into_cache
+	have=$(list_generated "$root")
+	want=$(list_generated "$gen/$module")
+	if ! diff -u --label 'in the tree' --label 'generated' <(echo "$have") <(echo "$want"); then
+		failed=1
+	fi
+	for file in $want; do
+		if [[ -f $file ]] && ! diff -u --label "$file" --label "$file (generated)" "$file" "$gen/$module/$file" | head -40; then
+			failed=1
+		fi
+	done
+	rm -rf "$gen"
+	if ((failed)); then
+		echo "generated code is stale: run 'make proto' and commit the result" >&2
+	fi
+	if ! run_buf format --diff --exit-code proto; then
+		echo "a .proto file is not formatted: run 'make proto-format'" >&2
+		failed=1
+	fi
+	return "$failed"
+}
+
+scripts/build-tools.sh proto
+scripts/proto-deps.sh
+
+case "${1:-}" in
+generate) generate ;;
+check) check ;;
+lint) run_buf lint proto ;;
+format) run_buf format --write proto ;;
+*)
+	echo "usage: scripts/proto.sh generate|check|lint|format" >&2
+	exit 2
+	;;
+esac
