@@ -1,0 +1,26 @@
+package runtime
+
+import "errors"
+
+// Sentinels that callers decide by. They come wrapped with the value at fault.
+var (
+	// ErrNotFound: no container of this id on this chain and node.
+	ErrNotFound = errors.New("placement not found")
+	// ErrNotRunning: the container exists but none of its processes do.
+	ErrNotRunning = errors.New("placement is not running")
+	// ErrInvalidSpec: the spec itself is at fault; trying again cannot help.
+	ErrInvalidSpec = errors.New("invalid placement spec")
+	// ErrForeign: the id names another chain or node than this runtime's.
+	ErrForeign = errors.New("placement belongs to another chain or node")
+	// ErrImageMissing: the engine does not have the image; load it first.
+	ErrImageMissing = errors.New("image is not loaded")
+	// ErrNoSpace: the host has no room for the storage asked for.
+	ErrNoSpace = errors.New("no space left for placement storage")
+	// ErrConflict: a container of this id exists, made from another spec.
+	ErrConflict = errors.New("placement exists with a different spec")
+	// ErrStartFailed: the engine has the image but the process would not
+	// start, such as a missing entry point. The tenant's fault, most likely.
+	ErrStartFailed = errors.New("placement did not start")
+	// ErrUnavailable: the engine does not answer; trying again may help.
+	ErrUnavailable = errors.New("container engine is not available")
+)
