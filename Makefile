@@ -67,7 +67,7 @@ clean: ## remove build/ and the copied protos (the built tools stay)
 .PHONY: lint
 lint: ## golangci-lint with the layering rules, and the consensus check
 	@scripts/build-tools.sh lint
-	go run ./scripts/consensuscheck .
+	go run ./scripts/consensuscheck ./app/... ./x/...
 	.cache/tools/golangci-lint run
 
 .PHONY: test

@@ -71,8 +71,10 @@ check() {
 	if ((failed)); then
 		echo "generated code is stale: run 'make proto' and commit the result" >&2
 	fi
-	if ! run_buf format --diff --exit-code proto; then
-		echo "a .proto file is not formatted: run 'make proto-format'" >&2
+	local unformatted
+	if ! unformatted=$(run_buf format --diff --exit-code proto); then
+		grep '^+++ ' <<<"$unformatted" | cut -d' ' -f2 | cut -f1 >&2
+		echo "the .proto files above are not formatted: run 'make proto-format' and commit the result" >&2
 		failed=1
 	fi
 	return "$failed"

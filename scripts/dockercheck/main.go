@@ -47,7 +47,7 @@ func engineVersion() (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("docker settings in the environment: %w", err)
 	}
-	defer docker.Close() //nolint:errcheck // the process ends here
+	defer docker.Close()
 
 	ctx, cancel := context.WithTimeout(context.Background(), answerTimeout)
 	defer cancel()

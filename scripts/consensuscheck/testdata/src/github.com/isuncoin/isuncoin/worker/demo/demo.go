@@ -1,0 +1,7 @@
+// Package demo is no consensus code.
+package demo
+
+import "time"
+
+// Now is the time.
+func Now() time.Time { return time.Now() }
