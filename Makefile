@@ -59,7 +59,7 @@ $(addprefix install-,$(BINARIES)): install-%:
 
 .PHONY: clean
 clean: ## remove build/ and the copied protos (the built tools stay)
-	rm -rf build .cache/proto-deps .cache/proto-gen .cache/buf
+	rm -rf build .cache/proto-deps .cache/proto-gen.* .cache/buf
 
 ##@ check
 

@@ -9,7 +9,10 @@ set -euo pipefail
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 cd "$root"
-gen="$root/.cache/proto-gen"
+mkdir -p .cache
+# A folder of this run's own, so that two runs at once do not mix.
+gen=$(mktemp -d "$root/.cache/proto-gen.XXXXXX")
+trap 'rm -rf "$gen"' EXIT
 module=$(go list -m -f '{{.Path}}')
 
 # run_buf runs the pinned buf with its plugins in reach and its cache inside the tree.
@@ -19,22 +22,21 @@ run_buf() {
 
 # generate_into_cache leaves the generated tree, laid out as the repository is, in $gen/$module.
 generate_into_cache() {
-	rm -rf "$gen"
 	mkdir -p "$gen/$module"
-	run_buf generate
-	# A go_package of another module would land outside the tree and be lost without a word.
+	run_buf generate --output "$gen"
+	# Code of any other go_package would be lost without a word.
 	local foreign
-	foreign=$(find "$gen" -type f ! -path "$gen/$module/*")
+	foreign=$(find "$gen" -type f ! -path "$gen/$module/x/*")
 	if [[ -n $foreign ]]; then
-		printf 'go_package outside %s, generated:\n%s\n' "$module" "$foreign" >&2
+		printf 'go_package outside %s/x, generated:\n%s\n' "$module" "$foreign" >&2
 		return 1
 	fi
 }
 
-# list_generated prints the generated files below folder $1, relative to it and sorted.
+# list_generated prints the generated files of the modules below folder $1, relative to it and sorted.
 list_generated() {
-	(cd "$1" && find . \( -path ./.cache -o -path ./build -o -path ./.git \) -prune -o \
-		-type f \( -name '*.pb.go' -o -name '*.pb.gw.go' \) -print | LC_ALL=C sort)
+	(cd "$1" && mkdir -p x && find x -type f \( -name '*.pb.go' -o -name '*.pb.gw.go' \) \
+		-print | LC_ALL=C sort)
 }
 
 generate() {
@@ -51,7 +53,6 @@ generate() {
 			echo "wrote $file"
 		fi
 	done
-	rm -rf "$gen"
 }
 
 check() {
@@ -67,7 +68,6 @@ check() {
 			failed=1
 		fi
 	done
-	rm -rf "$gen"
 	if ((failed)); then
 		echo "generated code is stale: run 'make proto' and commit the result" >&2
 	fi
