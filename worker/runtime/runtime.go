@@ -108,8 +108,10 @@ type State struct {
 	Restarts int
 	// PID is the first process as the host sees it, 0 unless running or
 	// paused. The meter finds cgroup and network figures through it.
-	PID       int
-	Limits    Limits
+	PID    int
+	Limits Limits
+	// Endpoints are fixed at creation; something answers there only while the
+	// placement runs.
 	Endpoints []Endpoint
 }
 

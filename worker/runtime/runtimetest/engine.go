@@ -32,7 +32,7 @@ type container struct {
 	digest  string
 	state   runtime.State
 	output  []line
-	program *process
+	process *process
 }
 
 type line struct {
@@ -106,7 +106,7 @@ func (e *Engine) Exit(id runtime.ID, code int) error {
 
 // OOM ends a placement as the kernel does for want of memory.
 func (e *Engine) OOM(id runtime.ID) error {
-	return e.end(id, 137, true)
+	return e.end(id, exitKilled, true)
 }
 
 // Reboot ends all processes of all nodes, as a power failure does: nothing
@@ -116,7 +116,7 @@ func (e *Engine) Reboot() {
 	defer e.mu.Unlock()
 	for _, c := range e.containers {
 		if c.state.Status == runtime.StatusRunning || c.state.Status == runtime.StatusPaused {
-			c.end(137, false)
+			c.end(exitKilled, false)
 		}
 	}
 }
@@ -168,6 +168,13 @@ func (e *Engine) ensure(spec runtime.Spec) (runtime.State, error) {
 			ID: spec.ID, ContainerID: fmt.Sprintf("%s%044d", spec.ID.Key(), e.created),
 			Status: runtime.StatusCreated, Limits: spec.Limits,
 		}
+		for _, p := range spec.Ports {
+			e.nextPort++
+			c.state.Endpoints = append(c.state.Endpoints, runtime.Endpoint{
+				Name: p.Name, Protocol: p.Protocol, HostIP: "127.0.0.1",
+				HostPort: e.nextPort, ContainerPort: p.ContainerPort,
+			})
+		}
 		e.containers[spec.ID] = c
 	}
 	switch c.state.Status {
@@ -185,17 +192,9 @@ func (e *Engine) start(c *container) {
 	e.nextPID++
 	c.state.Status, c.state.PID = runtime.StatusRunning, e.nextPID
 	c.state.StartedAt, c.state.ExitCode, c.state.OOMKilled = e.now(), 0, false
-	c.state.Endpoints = nil
-	for _, p := range c.spec.Ports {
-		e.nextPort++
-		c.state.Endpoints = append(c.state.Endpoints, runtime.Endpoint{
-			Name: p.Name, Protocol: p.Protocol, HostIP: "127.0.0.1",
-			HostPort: e.nextPort, ContainerPort: p.ContainerPort,
-		})
-	}
 	e.emit(c, runtime.EventStarted)
-	c.program = startProcess(c)
-	if p := c.program; p.ends {
+	c.process = startProcess(c)
+	if p := c.process; p.ends {
 		c.end(p.code, p.oom)
 		if p.oom {
 			e.emit(c, runtime.EventOOM)
@@ -205,13 +204,17 @@ func (e *Engine) start(c *container) {
 }
 
 func (e *Engine) stop(id runtime.ID) error {
-	err := e.end(id, 143, false)
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	if c, ok := e.containers[id]; ok && c.state.Status != runtime.StatusRunning {
-		return nil // stopping what has ended succeeds
+	c, ok := e.containers[id]
+	if !ok {
+		return fmt.Errorf("%w: %s", runtime.ErrNotFound, id)
 	}
-	return err
+	if c.state.PID != 0 {
+		c.end(c.process.code, false)
+		e.emit(c, runtime.EventDied)
+	}
+	return nil
 }
 
 func (e *Engine) end(id runtime.ID, code int, oom bool) error {
@@ -240,7 +243,7 @@ func (e *Engine) remove(id runtime.ID) {
 		return
 	}
 	if c.state.PID != 0 {
-		c.end(137, false)
+		c.end(exitKilled, false)
 		e.emit(c, runtime.EventDied)
 	}
 	delete(e.containers, id)
@@ -359,8 +362,7 @@ func (e *Engine) emit(c *container, kind runtime.EventType) {
 func (c *container) end(code int, oom bool) {
 	c.state.Status, c.state.PID = runtime.StatusExited, 0
 	c.state.ExitCode, c.state.OOMKilled = code, oom
-	c.state.Endpoints = nil
-	c.program.close()
+	c.process.close()
 }
 
 func (c *container) copyState() runtime.State {

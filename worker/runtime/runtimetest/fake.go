@@ -38,8 +38,8 @@ type Call struct {
 	ID runtime.ID
 }
 
-// Fake is a Runtime over an Engine in memory. It knows the programs of this
-// package (see Program); any other command runs until it is stopped.
+// Fake is a Runtime over an Engine in memory. It knows the programs of
+// package program; any other command runs until it is stopped.
 type Fake struct {
 	engine      *Engine
 	chain, node string

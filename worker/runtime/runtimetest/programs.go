@@ -10,100 +10,73 @@ import (
 	"time"
 
 	"github.com/isuncoin/isuncoin/worker/runtime"
-)
-
-// The programs of the conformance suite: first arguments that the probe binary
-// understands as a real process and the fake as a description of one.
-const (
-	// ProgramServe PORT answers HTTP until it is stopped.
-	ProgramServe = "serve"
-	// ProgramExit CODE [MESSAGE] writes the message to standard output and
-	// "error: MESSAGE" to standard error, and exits.
-	ProgramExit = "exit"
-	// ProgramHang runs until it is stopped, and then exits with 0.
-	ProgramHang = "hang"
-	// ProgramStubborn runs and ignores every signal but SIGKILL.
-	ProgramStubborn = "stubborn"
-	// ProgramAlloc MIB touches so much memory and exits with 0.
-	ProgramAlloc = "alloc"
-	// ProgramFork N starts so many processes; ExitForkFailed if it cannot.
-	ProgramFork = "fork"
-	// ProgramWrite PATH MIB writes a file; ExitNoSpace or ExitReadOnly if the
-	// file system refuses.
-	ProgramWrite = "write"
-	// ProgramDial HOST:PORT connects by TCP; the host "gateway" means the
-	// default route. ExitUnreachable if nothing answers in two seconds.
-	ProgramDial = "dial"
-	// ProgramStatus prints Cap*, NoNewPrivs and Seccomp of /proc/self/status.
-	ProgramStatus = "status"
-	// ProgramBurn MILLISECONDS keeps one core busy so long and then hangs.
-	ProgramBurn = "burn"
-	// ProgramEnv NAME prints one environment variable.
-	ProgramEnv = "env"
-)
-
-// Exit codes of the programs.
-const (
-	ExitForkFailed  = 11
-	ExitNoSpace     = 28
-	ExitReadOnly    = 30
-	ExitUnreachable = 7
-	ExitUsage       = 64
+	"github.com/isuncoin/isuncoin/worker/runtime/runtimetest/program"
 )
 
 // process is the fake's idea of a running program: either it ends at once with
 // a known result, or it runs and perhaps serves.
 type process struct {
 	ends bool
-	code int
+	code int // of its own end, or when it is stopped
 	oom  bool
 	stop func()
 }
+
+// Exit codes of a process that does not handle its stop signal, and of one
+// that had to be killed.
+const (
+	exitTerminated = 143
+	exitKilled     = 137
+)
 
 // startProcess decides what the container's arguments would do inside its
 // limits. It runs with the engine's lock held and must not block.
 func startProcess(c *container) *process {
 	args := c.spec.Args
 	if len(args) == 0 {
-		return &process{}
+		return &process{code: exitTerminated}
 	}
 	limits := c.state.Limits
 	switch args[0] {
-	case ProgramServe:
+	case program.Serve:
 		return serveProcess(c)
-	case ProgramExit:
+	case program.Exit:
 		return exitProcess(c, args)
-	case ProgramAlloc:
+	case program.Alloc:
 		if number(args, 1) > limits.MemoryMiB {
-			return &process{ends: true, code: 137, oom: true}
+			return &process{ends: true, code: exitKilled, oom: true}
 		}
 		return &process{ends: true}
-	case ProgramFork:
+	case program.Fork:
 		pids := limits.Pids
 		if pids == 0 {
 			pids = runtime.DefaultPids
 		}
 		if number(args, 1) >= pids {
-			return &process{ends: true, code: ExitForkFailed}
+			return &process{ends: true, code: program.ExitForkFailed}
 		}
 		return &process{ends: true}
-	case ProgramWrite:
+	case program.Write:
 		return &process{ends: true, code: writeResult(c.spec, args)}
-	case ProgramDial:
-		return &process{ends: true, code: ExitUnreachable} // a fake has no network
-	case ProgramStatus:
+	case program.Dial:
+		return &process{ends: true, code: program.ExitUnreachable} // a fake has no network
+	case program.Status:
 		c.output = append(c.output, line{text: "CapEff:\t0000000000000000"},
 			line{text: "CapBnd:\t0000000000000000"}, line{text: "NoNewPrivs:\t1"}, line{text: "Seccomp:\t2"})
 		return &process{ends: true}
-	case ProgramEnv:
+	case program.Env:
 		for _, e := range c.spec.Env {
 			if name, value, _ := strings.Cut(e, "="); len(args) > 1 && name == args[1] {
 				c.output = append(c.output, line{text: value})
 			}
 		}
 		return &process{ends: true}
-	default:
+	case program.Hang:
 		return &process{}
+	case program.Stubborn:
+		return &process{code: exitKilled}
+	default:
+		return &process{code: exitTerminated}
 	}
 }
 
@@ -124,7 +97,7 @@ func exitProcess(c *container, args []string) *process {
 // placement would: a volume, the scratch space, or the root.
 func writeResult(spec runtime.Spec, args []string) int {
 	if len(args) < 3 {
-		return ExitUsage
+		return program.ExitUsage
 	}
 	file, size := path.Clean(args[1]), number(args, 2)
 	for _, v := range spec.Volumes {
@@ -132,20 +105,20 @@ func writeResult(spec runtime.Spec, args []string) int {
 			return spaceResult(size, v.SizeMiB)
 		}
 	}
-	for _, scratch := range []string{"/tmp/", "/var/tmp/"} {
+	for _, scratch := range []string{"/tmp/", "/var/tmp/", ImageVolume + "/"} {
 		if strings.HasPrefix(file, scratch) {
 			return spaceResult(size, spec.ScratchMiB())
 		}
 	}
 	if spec.ReadOnlyRoot {
-		return ExitReadOnly
+		return program.ExitReadOnly
 	}
 	return spaceResult(size, spec.ScratchMiB())
 }
 
 func spaceResult(size, room int64) int {
 	if size >= room {
-		return ExitNoSpace
+		return program.ExitNoSpace
 	}
 	return 0
 }
@@ -157,7 +130,7 @@ func serveProcess(c *container) *process {
 		if ep.ContainerPort != port || ep.Protocol.Transport() != "tcp" {
 			continue
 		}
-		listener, err := net.Listen("tcp", "127.0.0.1:0")
+		listener, err := listenAgain(c, ep)
 		if err != nil {
 			c.output = append(c.output, line{stderr: true, text: err.Error()})
 			return &process{ends: true, code: 1}
@@ -171,9 +144,19 @@ func serveProcess(c *container) *process {
 			}),
 		}
 		go server.Serve(listener) //nolint:errcheck // ends with ErrServerClosed
-		return &process{stop: func() { server.Close() }}
+		return &process{code: exitTerminated, stop: func() { server.Close() }}
 	}
-	return &process{}
+	return &process{code: exitTerminated}
+}
+
+// listenAgain takes any free port at the first start and the same at later
+// ones, as a placement keeps its endpoints.
+func listenAgain(c *container, ep runtime.Endpoint) (net.Listener, error) {
+	port := 0
+	if c.state.Restarts > 0 {
+		port = int(ep.HostPort)
+	}
+	return net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", port))
 }
 
 func number(args []string, i int) int64 {

@@ -1,0 +1,207 @@
+package docker
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	cerrdefs "github.com/containerd/errdefs"
+	"github.com/docker/docker/api/types/container"
+	"github.com/docker/docker/api/types/image"
+	"github.com/docker/docker/api/types/mount"
+
+	"github.com/isuncoin/isuncoin/worker/runtime"
+)
+
+// portAttempts is how often a creation is tried with other host ports when
+// somebody else took one in between.
+const portAttempts = 5
+
+// Ensure implements runtime.Runtime.
+func (r *Runtime) Ensure(ctx context.Context, spec runtime.Spec) (runtime.State, error) {
+	if err := spec.Validate(); err != nil {
+		return runtime.State{}, err
+	}
+	if err := r.owns(spec.ID); err != nil {
+		return runtime.State{}, err
+	}
+	defer r.locks.lock(spec.ID)()
+
+	found, err := r.find(ctx, spec.ID)
+	switch {
+	case errors.Is(err, runtime.ErrNotFound):
+		return r.create(ctx, spec)
+	case err != nil:
+		return runtime.State{}, err
+	}
+	state := r.state(spec.ID, found)
+	if found.Config.Labels[runtime.LabelSpec] != spec.Digest() {
+		return state, fmt.Errorf("%w: %s", runtime.ErrConflict, spec.ID)
+	}
+	if state.Status == runtime.StatusRunning || state.Status == runtime.StatusPaused {
+		return state, nil
+	}
+	return r.startAgain(ctx, spec, found.ID, state.Status == runtime.StatusExited)
+}
+
+// startAgain starts a container that exists. A reboot has unmounted its disks.
+func (r *Runtime) startAgain(ctx context.Context, spec runtime.Spec, containerID string, exited bool) (runtime.State, error) {
+	if err := r.storage.attach(ctx, spec.ID); err != nil {
+		return runtime.State{}, err
+	}
+	if exited {
+		// Counted first: a crash in between counts one too many, never one
+		// too few, and back-off errs on the patient side.
+		if err := r.countRestart(spec.ID); err != nil {
+			return runtime.State{}, err
+		}
+	}
+	if err := r.start(ctx, spec, containerID); err != nil {
+		return runtime.State{}, err
+	}
+	return r.inspect(ctx, spec.ID)
+}
+
+// create makes storage, network and container in this order, and undoes all
+// of it when a step fails.
+func (r *Runtime) create(ctx context.Context, spec runtime.Spec) (_ runtime.State, err error) {
+	img, err := r.image(ctx, spec.Image)
+	if err != nil {
+		return runtime.State{}, err
+	}
+	extra, err := imageVolumes(spec, img)
+	if err != nil {
+		return runtime.State{}, err
+	}
+	defer func() {
+		if err == nil {
+			return
+		}
+		undo, cancel := context.WithTimeout(context.WithoutCancel(ctx), cleanupTimeout)
+		defer cancel()
+		if undoErr := r.destroy(undo, spec.ID); undoErr != nil {
+			err = errors.Join(err, undoErr)
+		}
+	}()
+	mounts, err := r.storage.create(ctx, layout{spec: spec, extra: extra, owner: imageOwner(spec, img)})
+	if err != nil {
+		return runtime.State{}, err
+	}
+	if err := r.createNetwork(ctx, spec.ID); err != nil {
+		return runtime.State{}, err
+	}
+	if err := r.createContainer(ctx, spec, img.ID, mounts); err != nil {
+		return runtime.State{}, err
+	}
+	return r.inspect(ctx, spec.ID)
+}
+
+// createContainer creates and starts, again with other host ports if those it
+// chose were taken meanwhile.
+func (r *Runtime) createContainer(ctx context.Context, spec runtime.Spec, imageID string, mounts []mount.Mount) error {
+	for attempt := 1; ; attempt++ {
+		ports, err := r.choosePorts(ctx, spec.Ports)
+		if err != nil {
+			return err
+		}
+		created, err := r.api.ContainerCreate(ctx, containerConfig(spec, imageID),
+			r.hostConfig(spec, mounts, ports), networkingConfig(spec), nil, objectName(spec.ID))
+		if err != nil {
+			return createError(err)
+		}
+		err = r.start(ctx, spec, created.ID)
+		if !errors.Is(err, errPortTaken) || attempt == portAttempts {
+			return err
+		}
+		if err := r.removeContainer(ctx, created.ID); err != nil {
+			return err
+		}
+	}
+}
+
+func createError(err error) error {
+	if cerrdefs.IsNotFound(err) {
+		return fmt.Errorf("%w: %w", runtime.ErrImageMissing, err)
+	}
+	if cerrdefs.IsInvalidArgument(err) {
+		return fmt.Errorf("%w: %w", runtime.ErrInvalidSpec, err)
+	}
+	return engineError("create container", err)
+}
+
+// errPortTaken: a host port is in use, so other ones must be chosen.
+var errPortTaken = errors.New("host port is taken")
+
+func (r *Runtime) start(ctx context.Context, spec runtime.Spec, containerID string) error {
+	err := r.api.ContainerStart(ctx, containerID, container.StartOptions{})
+	if err == nil {
+		err = r.shape(ctx, spec)
+		if err == nil {
+			return nil
+		}
+		// Running without its limit it would be taken for whole next time.
+		now := 0
+		stopErr := r.api.ContainerStop(context.WithoutCancel(ctx), containerID, container.StopOptions{Timeout: &now})
+		return errors.Join(err, engineError("stop container", stopErr))
+	}
+	text := err.Error()
+	switch {
+	case strings.Contains(text, "port is already allocated"), strings.Contains(text, "address already in use"):
+		return fmt.Errorf("%w: %w: %w", runtime.ErrUnavailable, errPortTaken, err)
+	// The runtime ran as far as the image's own files: the image or the
+	// arguments are wrong.
+	case strings.Contains(text, "OCI runtime create failed"), strings.Contains(text, "failed to create shim"),
+		strings.Contains(text, "executable file not found"), strings.Contains(text, "unable to find user"):
+		return fmt.Errorf("%w: %s: %w", runtime.ErrStartFailed, spec.ID, err)
+	}
+	return engineError("start container", err)
+}
+
+func (r *Runtime) image(ctx context.Context, ref string) (image.InspectResponse, error) {
+	img, err := r.api.ImageInspect(ctx, ref)
+	if cerrdefs.IsNotFound(err) {
+		return img, fmt.Errorf("%w: %s", runtime.ErrImageMissing, ref)
+	}
+	return img, engineError("inspect image", err)
+}
+
+// imageVolumes lists the folders that the image declares as volumes and the
+// spec does not cover. Left to the engine they would become anonymous volumes
+// without a limit on the host's disk.
+func imageVolumes(spec runtime.Spec, img image.InspectResponse) ([]string, error) {
+	if img.Config == nil {
+		return nil, nil
+	}
+	const most = 16 // as many as any honest image needs, several times over
+	if len(img.Config.Volumes) > most {
+		return nil, fmt.Errorf("%w: image declares %d volumes, at most %d", runtime.ErrInvalidSpec, len(img.Config.Volumes), most)
+	}
+	// These are mounted in every placement, so an image may declare them; what
+	// collides otherwise is refused.
+	scratch := []string{"/run", "/tmp", "/var/tmp"}
+	var paths []string
+	for p := range img.Config.Volumes {
+		if len(p) > 1 {
+			p = strings.TrimRight(p, "/")
+		}
+		covered := slices.Contains(scratch, p) ||
+			slices.ContainsFunc(spec.Volumes, func(v runtime.Volume) bool { return v.Path == p })
+		if !covered {
+			paths = append(paths, p)
+		}
+	}
+	slices.Sort(paths)
+	taken := runtime.ReservedPaths()
+	for _, v := range spec.Volumes {
+		taken = append(taken, v.Path)
+	}
+	for _, p := range paths {
+		if err := runtime.CheckMountPath(p, taken); err != nil {
+			return nil, fmt.Errorf("%w: volume of the image: %w", runtime.ErrInvalidSpec, err)
+		}
+		taken = append(taken, p)
+	}
+	return paths, nil
+}
