@@ -32,5 +32,5 @@ fi
 echo "building the pinned $1 tools into .cache/tools (once)"
 mkdir -p "$out"
 # No cgo: the tools need none, and so they build where there is no C compiler.
-CGO_ENABLED=0 GOFLAGS= GOWORK=off go build -C "$module" -trimpath -buildvcs=false -mod=readonly -o "$out/" tool
+CGO_ENABLED=0 GOFLAGS='' GOWORK=off go build -C "$module" -trimpath -buildvcs=false -mod=readonly -o "$out/" tool
 printf '%s\n' "$want" >"$stamp"

@@ -5,6 +5,7 @@
 #   scripts/proto.sh check      fails with a diff if that code is stale or a .proto is not formatted
 #   scripts/proto.sh lint       checks names, comments and layout of the .proto files
 #   scripts/proto.sh format     rewrites the .proto files in buf's format
+#   scripts/proto.sh breaking REF   reports what would break users of the schema at a git commit
 set -euo pipefail
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
@@ -80,6 +81,15 @@ check() {
 	return "$failed"
 }
 
+# check_breaking compares with the schema of a commit. That commit's tree has no copied protos, so its
+# workspace is put together from its proto folder and today's copies.
+check_breaking() {
+	git archive "$1" -- proto buf.yaml | tar -x -C "$gen"
+	mkdir -p "$gen/.cache"
+	ln -s "$root/.cache/proto-deps" "$gen/.cache/proto-deps"
+	run_buf breaking proto --against "$gen/proto"
+}
+
 scripts/build-tools.sh proto
 scripts/proto-deps.sh
 
@@ -88,8 +98,9 @@ generate) generate ;;
 check) check ;;
 lint) run_buf lint proto ;;
 format) run_buf format --write proto ;;
+breaking) check_breaking "${2:?name a git commit to compare with}" ;;
 *)
-	echo "usage: scripts/proto.sh generate|check|lint|format" >&2
+	echo "usage: scripts/proto.sh generate|check|lint|format|breaking REF" >&2
 	exit 2
 	;;
 esac
