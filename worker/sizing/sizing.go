@@ -1,0 +1,54 @@
+// Package sizing turns what a tenant rented, in SUNS, into what a container
+// may take of this machine.
+package sizing
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/isuncoin/isuncoin/worker/runtime"
+	sunstypes "github.com/isuncoin/isuncoin/x/suns/types"
+)
+
+const (
+	// pidsPerSuns on top of the runtime's default lets a big placement run a
+	// thread per connection while a fork bomb stays small.
+	pidsPerSuns = 256
+	maxPids     = 32768
+)
+
+// ErrOutOfRange: the placement is larger than any machine.
+var ErrOutOfRange = errors.New("placement is out of range")
+
+// Machine is what sizing needs to know of this machine.
+type Machine struct {
+	// PointsPerThread is what one thread measured, in CPU points.
+	PointsPerThread uint64
+	// Threads is how many there are: no quota is above all of them.
+	Threads int
+}
+
+// Limits are the container's bounds: what the chain's arithmetic says that
+// many general milli-SUNS are, with CPU points as time on this machine's
+// threads, rounded up, so that a tenant gets at least what was rented.
+func Limits(bundle sunstypes.Capacity, milliSuns uint64, m Machine) (runtime.Limits, error) {
+	if milliSuns > sunstypes.MaxNodeMilliSuns {
+		return runtime.Limits{}, fmt.Errorf("%w: %d milli-SUNS", ErrOutOfRange, milliSuns)
+	}
+	c := sunstypes.ResourcesOf(bundle, milliSuns)
+	if err := c.Validate(); err != nil { // also keeps what follows within 64 bits
+		return runtime.Limits{}, fmt.Errorf("%w: %w", ErrOutOfRange, err)
+	}
+	perThread := max(m.PointsPerThread, 1)
+	milliCPU := (c.CpuPoints*1000 + perThread - 1) / perThread
+	if m.Threads > 0 {
+		milliCPU = min(milliCPU, uint64(m.Threads)*1000)
+	}
+	return runtime.Limits{
+		MilliCPU:      max(int64(milliCPU), runtime.MinMilliCPU),
+		MemoryMiB:     max(int64(c.MemoryMiB), runtime.MinMemoryMiB),
+		StorageMiB:    int64(c.StorageMiB),
+		BandwidthMbps: max(int64(c.BandwidthMbps), 1),
+		Pids:          min(runtime.DefaultPids+int64(milliSuns*pidsPerSuns/1000), maxPids),
+	}, nil
+}
