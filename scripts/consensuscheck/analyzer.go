@@ -20,9 +20,9 @@ var Analyzer = &analysis.Analyzer{
 // consensusPackage matches the import paths that hold consensus code.
 var consensusPackage = regexp.MustCompile(`^github\.com/isuncoin/isuncoin/(app|x)(/|$)`)
 
-// outsidePackage matches those below it that no block ever runs: simulations draw at random, and
+// outsidePackage matches those below it that no block ever runs: simulations draw at random, test kits fake, and
 // clients run on a person's machine.
-var outsidePackage = regexp.MustCompile(`/(simulation|testutil|client)(/|$)`)
+var outsidePackage = regexp.MustCompile(`/(simulation|testkit|client)(/|$)`)
 
 // forbiddenImports maps an import path to the reason against it.
 var forbiddenImports = map[string]string{
