@@ -1,6 +1,10 @@
 package types
 
-import sdk "github.com/cosmos/cosmos-sdk/types"
+import (
+	"cosmossdk.io/math"
+
+	sdk "github.com/cosmos/cosmos-sdk/types"
+)
 
 const (
 	// BaseDenom is the smallest unit of the coin; 1 ISC is 1,000,000 uisc.
@@ -21,4 +25,34 @@ func init() {
 	config.SetBech32PrefixForValidator(Bech32Prefix+"valoper", Bech32Prefix+"valoperpub")
 	config.SetBech32PrefixForConsensusNode(Bech32Prefix+"valcons", Bech32Prefix+"valconspub")
 	sdk.DefaultBondDenom = BaseDenom
+}
+
+// Coins are an amount of uisc.
+func Coins(amount math.Int) sdk.Coins { return sdk.NewCoins(sdk.NewCoin(BaseDenom, amount)) }
+
+// ValidateUisc says whether a coin is a positive amount of uisc that state can hold.
+func ValidateUisc(coin sdk.Coin) error {
+	if err := coin.Validate(); err != nil {
+		return ErrInvalidAmount.Wrap(err.Error())
+	}
+	if coin.Denom != BaseDenom {
+		return ErrInvalidAmount.Wrapf("%s is not in %s", coin, BaseDenom)
+	}
+	if !coin.IsPositive() {
+		return ErrInvalidAmount.Wrap("must be above 0")
+	}
+	return checkUisc(coin.Amount)
+}
+
+// checkUisc says whether an amount in state is set and between 0 and maxUisc.
+func checkUisc(amount math.Int) error {
+	switch {
+	case amount.IsNil():
+		return ErrInvalidAmount.Wrap("is not set")
+	case amount.IsNegative():
+		return ErrInvalidAmount.Wrapf("%s is negative", amount)
+	case amount.GT(maxUisc):
+		return ErrInvalidAmount.Wrapf("is above %s", maxUisc)
+	}
+	return nil
 }
