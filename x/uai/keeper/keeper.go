@@ -1,0 +1,75 @@
+// Package keeper holds the state and the rules of x/uai.
+package keeper
+
+import (
+	"fmt"
+
+	"cosmossdk.io/collections"
+	"cosmossdk.io/collections/indexes"
+	corestore "cosmossdk.io/core/store"
+
+	"github.com/cosmos/cosmos-sdk/codec"
+	sdk "github.com/cosmos/cosmos-sdk/types"
+
+	"github.com/isuncoin/isuncoin/x/uai/types"
+)
+
+// Keeper is x/uai's access to its store.
+type Keeper struct {
+	bank      types.BankKeeper
+	authority string
+
+	// Schema lists the collections.
+	Schema collections.Schema
+	// Params: Params
+	Params collections.Item[types.Params]
+	// Images: (publisher, name, tag) -> Image
+	Images *collections.IndexedMap[types.ImageKey, types.Image, ImageIndexes]
+}
+
+// ImageIndexes find images by more than their name.
+type ImageIndexes struct {
+	// ByOwner: owner | publisher | name | tag
+	ByOwner *indexes.Multi[sdk.AccAddress, types.ImageKey, types.Image]
+	// ByDigest: digest | publisher | name | tag
+	ByDigest *indexes.Multi[string, types.ImageKey, types.Image]
+}
+
+// IndexesList implements collections.Indexes.
+func (i ImageIndexes) IndexesList() []collections.Index[types.ImageKey, types.Image] {
+	return []collections.Index[types.ImageKey, types.Image]{i.ByOwner, i.ByDigest}
+}
+
+// NewKeeper builds the keeper. The authority is the address that may change the params. A schema that does not build is a
+// mistake in this package, so it panics at start.
+func NewKeeper(cdc codec.BinaryCodec, storeService corestore.KVStoreService, bank types.BankKeeper, authority string) Keeper {
+	if _, err := sdk.AccAddressFromBech32(authority); err != nil {
+		panic(fmt.Errorf("x/%s: authority %q: %w", types.ModuleName, authority, err))
+	}
+	sb := collections.NewSchemaBuilder(storeService)
+	k := Keeper{
+		bank:      bank,
+		authority: authority,
+		Params:    collections.NewItem(sb, types.ParamsPrefix, "params", codec.CollValue[types.Params](cdc)),
+		Images: collections.NewIndexedMap(sb, types.ImagesPrefix, "images", types.ImageKeyCodec,
+			codec.CollValue[types.Image](cdc), newImageIndexes(sb)),
+	}
+	schema, err := sb.Build()
+	if err != nil {
+		panic(fmt.Errorf("x/%s: %w", types.ModuleName, err))
+	}
+	k.Schema = schema
+	return k
+}
+
+func newImageIndexes(sb *collections.SchemaBuilder) ImageIndexes {
+	return ImageIndexes{
+		ByOwner: indexes.NewMulti(sb, types.ImagesByOwnerPrefix, "images_by_owner", sdk.AccAddressKey, types.ImageKeyCodec,
+			func(_ types.ImageKey, image types.Image) (sdk.AccAddress, error) { return image.OwnerAddress() }),
+		ByDigest: indexes.NewMulti(sb, types.ImagesByDigestPrefix, "images_by_digest", collections.StringKey, types.ImageKeyCodec,
+			func(_ types.ImageKey, image types.Image) (string, error) { return image.Digest, nil }),
+	}
+}
+
+// GetAuthority is the address that may change the params.
+func (k Keeper) GetAuthority() string { return k.authority }
