@@ -1,0 +1,84 @@
+package keeper
+
+import (
+	"context"
+
+	"github.com/isuncoin/isuncoin/x/duequeue"
+	"github.com/isuncoin/isuncoin/x/lease/types"
+	sunstypes "github.com/isuncoin/isuncoin/x/suns/types"
+)
+
+// always is later than every time of a queue whose items are due as soon as they are queued.
+const always = ^uint64(0)
+
+// EndBlocker does the block's shared work. What frees nodes and money comes before what matches, so a replica that lost its
+// node is placed again in the same block.
+func (k *Keeper) EndBlocker(ctx context.Context) error {
+	params, err := k.Params.Get(ctx)
+	if err != nil {
+		return err
+	}
+	now, err := k.suns.NowMs(ctx)
+	if err != nil {
+		return err
+	}
+	budgets := params.Budgets
+	steps := []func() error{
+		func() error { return process(ctx, k, k.ReindexQueue, always, budgets.Reindexes, nodeName, plain(k.reindexNode)) },
+		func() error { return process(ctx, k, k.EndingQueue, now, budgets.Endings, placementName, k.endingDue) },
+		func() error {
+			return process(ctx, k, k.LeaseUpdateQueue, now, budgets.LeaseUpdates, leaseName, plain(k.reconcileLease))
+		},
+		func() error { return process(ctx, k, k.EvictionQueue, now, budgets.Evictions, nodeName, plain(k.evictionDue)) },
+		func() error {
+			return process(ctx, k, k.PlacementDueQueue, now, budgets.DuePlacements, placementName, plain(k.placementDue))
+		},
+		func() error { return process(ctx, k, k.LeaseDueQueue, now, budgets.DueLeases, leaseName, plain(k.leaseDue)) },
+		func() error {
+			return process(ctx, k, k.NodeBackoffQueue, now, budgets.NodeBackoffs, nodeName, plain(k.reindexNode))
+		},
+		func() error {
+			return process(ctx, k, k.NewRequestQueue, always, budgets.Matches, newRequestName, plain(k.matchNew))
+		},
+		func() error { return process(ctx, k, k.RetryQueue, now, budgets.Retries, requestName, k.matchAgain) },
+		func() error {
+			return process(ctx, k, k.PlacementPruneQueue, now, budgets.Prunes, placementName, plain(k.prunePlacement))
+		},
+		func() error { return process(ctx, k, k.LeasePruneQueue, now, budgets.Prunes, leaseName, plain(k.pruneLease)) },
+	}
+	for _, step := range steps {
+		if err := step(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// process handles a queue's due items within a budget; what fails goes to the module's quarantine, with an event.
+func process[K any](
+	ctx context.Context, k *Keeper, queue duequeue.Queue[K], now uint64, budget uint32,
+	describe func(K) string, handle func(context.Context, K, uint64) error,
+) error {
+	_, err := queue.Process(ctx, now, duequeue.Run[K]{
+		Budget: budget, Describe: describe, Handle: handle, Quarantine: k.Quarantine,
+		Quarantined: func(ctx context.Context, item duequeue.QuarantinedItem) error {
+			return emit(ctx, &types.EventItemQuarantined{
+				Number: item.Number, Queue: item.Queue, Item: item.Item, Error: item.Error,
+			})
+		},
+	})
+	return err
+}
+
+// plain is a handler that needs no due time.
+func plain[K any](handle func(context.Context, K) error) func(context.Context, K, uint64) error {
+	return func(ctx context.Context, item K, _ uint64) error { return handle(ctx, item) }
+}
+
+func leaseName(key types.LeaseKey) string         { return types.LeaseIDFromKey(key).String() }
+func placementName(key types.PlacementKey) string { return types.PlacementIDFromKey(key).String() }
+func nodeName(key sunstypes.NodeKey) string       { return sunstypes.NodeIDFromKey(key).String() }
+func newRequestName(key newRequestKey) string     { return requestName(key.K2()) }
+func requestName(key types.RequestKey) string {
+	return types.PlacementID{Tenant: key.K1().String(), Number: key.K2(), Replica: key.K3()}.String()
+}

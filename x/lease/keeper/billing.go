@@ -1,0 +1,248 @@
+package keeper
+
+import (
+	"context"
+	"errors"
+
+	"cosmossdk.io/collections"
+	"cosmossdk.io/math"
+
+	"github.com/isuncoin/isuncoin/x/lease/types"
+	sunstypes "github.com/isuncoin/isuncoin/x/suns/types"
+)
+
+// CreditService counts what an agent attests of a placement of its node, and returns the milliseconds credited. It runs in
+// transactions and writes the placement's money alone. Errors: ErrPlacementSettled, ErrPlacementNotFound, ErrNotThisNode,
+// ErrPlacementNotStarted.
+func (k *Keeper) CreditService(
+	ctx context.Context, node sunstypes.NodeID, id types.PlacementID, servedMs uint64,
+) (uint64, error) {
+	key, p, err := k.GetPlacement(ctx, id)
+	if errors.Is(err, types.ErrPlacementSettled) {
+		return 0, k.checkSettledNode(ctx, node, key, err)
+	}
+	if err != nil {
+		return 0, err
+	}
+	if !p.Node.Equal(node) {
+		return 0, types.ErrNotThisNode.Wrapf("placement %s is on node %s", id, p.Node)
+	}
+	if p.StartedMs == 0 {
+		return 0, types.ErrPlacementNotStarted.Wrapf("placement %s", id)
+	}
+	until, err := k.suns.NowMs(ctx)
+	if err != nil {
+		return 0, err
+	}
+	if p.EndedMs != 0 {
+		until = min(until, p.EndedMs)
+	}
+	billing, err := k.Billings.Get(ctx, key)
+	if err != nil {
+		return 0, err
+	}
+	credited := billing.Credit(servedMs, until)
+	return credited, k.Billings.Set(ctx, key, billing)
+}
+
+// checkSettledNode keeps an agent from learning of, or skipping over, a settled placement of another node.
+func (k *Keeper) checkSettledNode(ctx context.Context, node sunstypes.NodeID, key types.PlacementKey, settled error) error {
+	p, err := k.History.Get(ctx, key)
+	if err != nil {
+		return err
+	}
+	if !p.Node.Equal(node) {
+		return types.ErrNotThisNode.Wrapf("placement %s is on node %s", p.ID, p.Node)
+	}
+	return settled
+}
+
+// placementDue does what a placement's times ask for: fail it when it was not started, end it when its drain is over,
+// reserve its next hour, settle the hour before. It follows the placement's state alone, so an entry of the queue that no
+// longer applies is harmless.
+func (k *Keeper) placementDue(ctx context.Context, key types.PlacementKey) error {
+	p, err := k.Placements.Get(ctx, key)
+	if errors.Is(err, collections.ErrNotFound) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	b, err := k.openBook(ctx, collections.Join(key.K1(), key.K2()))
+	if err != nil {
+		return err
+	}
+	now, err := k.suns.NowMs(ctx)
+	if err != nil {
+		return err
+	}
+	switch {
+	case p.Status == types.PLACEMENT_STATUS_ASSIGNED && now >= p.StartDeadlineMs:
+		err = k.endPlacement(ctx, b, p, types.END_REASON_NOT_STARTED, now)
+	case p.Status == types.PLACEMENT_STATUS_RUNNING && p.DrainDeadlineMs != 0 && now >= p.DrainDeadlineMs:
+		err = k.endPlacement(ctx, b, p, types.END_REASON_NODE_DRAINED, p.DrainDeadlineMs)
+	case p.Status == types.PLACEMENT_STATUS_RUNNING:
+		err = k.billRunning(ctx, b, key, p, now)
+	case p.Status == types.PLACEMENT_STATUS_ENDED:
+		err = k.billEnded(ctx, b, key, p, now)
+	}
+	if err != nil {
+		return err
+	}
+	return k.saveBook(ctx, b)
+}
+
+// billRunning reserves the next hour when one ends, and settles the one before when its grace is over.
+func (k *Keeper) billRunning(ctx context.Context, b *book, key types.PlacementKey, p types.Placement, now uint64) error {
+	params, err := k.Params.Get(ctx)
+	if err != nil {
+		return err
+	}
+	billing, err := k.Billings.Get(ctx, key)
+	if err != nil {
+		return err
+	}
+	last := billing.Spans[len(billing.Spans)-1]
+	if now >= last.EndMs {
+		next := p.Rate().Reserve(last.EndMs, last.EndMs+p.PeriodMs)
+		if b.money.Balance.LT(next.Total()) {
+			return k.endPlacement(ctx, b, p, types.END_REASON_UNFUNDED, last.EndMs)
+		}
+		if err := k.reserveNext(ctx, b, key, p, &billing, next, params); err != nil {
+			return err
+		}
+	}
+	served := true
+	if grace := types.Ms(params.SettleGrace); len(billing.Spans) > 1 && now >= billing.Spans[0].EndMs+grace {
+		if served, err = k.settleFirst(ctx, b, p, &billing, params); err != nil {
+			return err
+		}
+	}
+	if err := k.Billings.Set(ctx, key, billing); err != nil {
+		return err
+	}
+	if !served {
+		return k.endPlacement(ctx, b, p, types.END_REASON_NOT_SERVED, now)
+	}
+	return nil
+}
+
+func (k *Keeper) reserveNext(
+	ctx context.Context, b *book, key types.PlacementKey, p types.Placement, billing *types.PlacementBilling,
+	next types.Span, params types.Params,
+) error {
+	b.money.Balance = b.money.Balance.Sub(next.Total())
+	settleAt := next.StartMs + types.Ms(params.SettleGrace)
+	billing.Spans = append(billing.Spans, next)
+	for _, due := range []uint64{settleAt, next.EndMs} {
+		if err := k.PlacementDueQueue.Push(ctx, due, key); err != nil {
+			return err
+		}
+	}
+	return emit(ctx, &types.EventPeriodReserved{
+		Tenant: p.ID.Tenant, Number: p.ID.Number, Replica: p.ID.Replica, Generation: p.ID.Generation,
+		Amount: next.Total().String(),
+	})
+}
+
+// billEnded settles the hours of an ended placement one by one, then makes it history.
+func (k *Keeper) billEnded(ctx context.Context, b *book, key types.PlacementKey, p types.Placement, now uint64) error {
+	params, err := k.Params.Get(ctx)
+	if err != nil {
+		return err
+	}
+	billing, err := k.Billings.Get(ctx, key)
+	if err != nil {
+		return err
+	}
+	grace := types.Ms(params.SettleGrace)
+	for len(billing.Spans) > 0 && now >= billing.Spans[0].EndMs+grace {
+		if _, err := k.settleFirst(ctx, b, p, &billing, params); err != nil {
+			return err
+		}
+	}
+	if len(billing.Spans) == 0 {
+		return k.finalize(ctx, b, key, p, billing)
+	}
+	if err := k.PlacementDueQueue.Push(ctx, billing.Spans[0].EndMs+grace, key); err != nil {
+		return err
+	}
+	return k.Billings.Set(ctx, key, billing)
+}
+
+// settleFirst pays out the oldest span. served is false when nothing at all of it was attested.
+func (k *Keeper) settleFirst(
+	ctx context.Context, b *book, p types.Placement, billing *types.PlacementBilling, params types.Params,
+) (served bool, err error) {
+	span := billing.Spans[0]
+	s := p.Rate().Settle(span, params.ProviderShareBps)
+	if err := k.payAccount(ctx, p.Node.Operator, s.Operator); err != nil {
+		return false, err
+	}
+	if err := k.payAudit(ctx, s.Audit); err != nil {
+		return false, err
+	}
+	paid := k.payRoyalty(ctx, p.Image, s.Royalty)
+	s.Returned = s.Returned.Add(s.Royalty.Sub(paid))
+	s.Royalty = paid
+
+	billing.Spans = billing.Spans[1:]
+	billing.Periods++
+	billing.BilledSeconds += s.Seconds
+	billing.PaidOperator = billing.PaidOperator.Add(s.Operator)
+	billing.PaidAudit = billing.PaidAudit.Add(s.Audit)
+	billing.PaidRoyalty = billing.PaidRoyalty.Add(s.Royalty)
+	totals := &b.money.Totals
+	totals.Periods++
+	totals.BilledSeconds += s.Seconds
+	totals.PaidOperators = totals.PaidOperators.Add(s.Operator)
+	totals.PaidAudit = totals.PaidAudit.Add(s.Audit)
+	totals.PaidRoyalty = totals.PaidRoyalty.Add(s.Royalty)
+	if err := k.returnToBalance(ctx, b, s.Returned); err != nil {
+		return false, err
+	}
+	return span.AttestedMs > 0, emit(ctx, &types.EventPeriodSettled{
+		Tenant: p.ID.Tenant, Number: p.ID.Number, Replica: p.ID.Replica, Generation: p.ID.Generation,
+		Seconds: s.Seconds, Operator: s.Operator.String(), Audit: s.Audit.String(),
+		Royalty: s.Royalty.String(), Returned: s.Returned.String(),
+	})
+}
+
+// returnToBalance gives reserved coins back to the lease, and wakes one that waits for money: what comes back may be enough.
+func (k *Keeper) returnToBalance(ctx context.Context, b *book, amount math.Int) error {
+	b.money.Balance = b.money.Balance.Add(amount)
+	if b.lease.Status != types.LEASE_STATUS_UNFUNDED || !amount.IsPositive() {
+		return nil
+	}
+	return k.wake(ctx, b.key)
+}
+
+// cutSpans takes what was reserved for the time after a placement's end out of its open hours: back to the balance or, when
+// the tenant ended it after its trial, to the audit pool. Hours that had not begun return whole.
+func (k *Keeper) cutSpans(ctx context.Context, b *book, p types.Placement, billing *types.PlacementBilling) error {
+	forfeit := p.EndReason.ByTenant() && p.EndedMs > p.TrialEndMs
+	var left []types.Span
+	for _, span := range billing.Spans {
+		switch {
+		case p.StartedMs == 0, span.StartMs >= p.EndedMs:
+			if err := k.returnToBalance(ctx, b, span.Total()); err != nil {
+				return err
+			}
+		case span.EndMs > p.EndedMs:
+			cut, toAudit, toBalance := p.Rate().Cut(span, p.EndedMs, forfeit)
+			if err := k.payAudit(ctx, toAudit); err != nil {
+				return err
+			}
+			billing.PaidAudit = billing.PaidAudit.Add(toAudit)
+			b.money.Totals.PaidAudit = b.money.Totals.PaidAudit.Add(toAudit)
+			if err := k.returnToBalance(ctx, b, toBalance); err != nil {
+				return err
+			}
+			left = append(left, cut)
+		default:
+			left = append(left, span)
+		}
+	}
+	billing.Spans = left
+	return nil
+}
