@@ -126,4 +126,3 @@ func MsgUpdateParamsFactory() simsx.SimMsgFactoryFn[*types.MsgUpdateParams] {
 		}
 	}
 }
-

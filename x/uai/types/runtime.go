@@ -23,8 +23,9 @@ const (
 	// MaxVolumeMiB is 16 TiB, the largest file of ext4: beyond it no worker could make the volume.
 	MaxVolumeMiB uint64 = 16 << 20
 
-	// MaxCommandArgs and MaxCommandBytes bound the command of a health check, which runs every few seconds.
-	MaxCommandArgs  = 32
+	// MaxCommandArgs bounds the words of a health check's command, which runs every few seconds.
+	MaxCommandArgs = 32
+	// MaxCommandBytes bounds all its words together.
 	MaxCommandBytes = 4096
 	// MaxHealthInterval is an hour, in seconds: a rarer check would outlast a billing period.
 	MaxHealthInterval uint32 = 3600

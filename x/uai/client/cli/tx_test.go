@@ -26,8 +26,8 @@ func TestParseImage(t *testing.T) {
 	require.EqualValues(t, 256, msg.Volumes[0].SizeMiB)
 	require.Equal(t, "/healthz", msg.Health.Path)
 
-	_, err = cli.ParseImage(cdc, []byte(strings.Replace(cli.ExampleImage, `"name": "hello"`, `"nmae": "hello"`, 1)), signer)
-	require.ErrorContains(t, err, "nmae")
+	_, err = cli.ParseImage(cdc, []byte(strings.Replace(cli.ExampleImage, `"name": "hello"`, `"nickname": "hello"`, 1)), signer)
+	require.ErrorContains(t, err, "nickname")
 	_, err = cli.ParseImage(cdc, []byte(strings.Replace(cli.ExampleImage, "4194304", "0", 1)), signer)
 	require.ErrorIs(t, err, types.ErrInvalidImage)
 	other := `{"publisher": "` + testkit.Addr("other").String() + `"}`
