@@ -114,10 +114,11 @@ func (a Accelerator) Validate() error {
 	if !ValidKind(a.Kind) {
 		return ErrInvalidReport.Wrapf("device %s: kind %.20q is not gpu, fpga or asic", a.DeviceID, a.Kind)
 	}
-	return a.validateSize()
+	return a.ValidateSize()
 }
 
-func (a Accelerator) validateSize() error {
+// ValidateSize says whether a device is within every maximum.
+func (a Accelerator) ValidateSize() error {
 	for _, r := range []ratio{
 		{"memory", a.MemoryMiB, MaxDeviceMemoryMiB},
 		{"memory bandwidth", a.MemoryBandwidthMbs, MaxDeviceBandwidthMBs},
