@@ -166,6 +166,9 @@ func (k *Keeper) SetHooks(hooks types.Hooks) {
 	k.hooks = hooks
 }
 
+// NowMs is the chain clock.
+func (k *Keeper) NowMs(ctx context.Context) (uint64, error) { return k.suns.NowMs(ctx) }
+
 // GetAuthority is the address that may change the params.
 func (k *Keeper) GetAuthority() string { return k.authority }
 

@@ -148,12 +148,7 @@ func (k *Keeper) indexable(ctx context.Context, key sunstypes.NodeKey) (*types.I
 
 // freeDevices are the devices no placement holds, the smallest first.
 func freeDevices(node sunstypes.Node, load sunstypes.NodeLoad) []sunstypes.NodeAccelerator {
-	var free []sunstypes.NodeAccelerator
-	for _, device := range node.Accelerators {
-		if !slices.Contains(load.BusyDevices, device.Accelerator.DeviceID) {
-			free = append(free, device)
-		}
-	}
+	free := node.FreeDevices(load)
 	slices.SortFunc(free, func(a, b sunstypes.NodeAccelerator) int {
 		switch {
 		case a.MilliSuns < b.MilliSuns:
