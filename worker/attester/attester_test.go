@@ -27,7 +27,7 @@ func pid(replica uint32) leasetypes.PlacementID {
 // view is a node with an attestation interval of a minute, hours of ten, a
 // grace of 20 s and epochs of an hour; the clock stands at nowMs.
 func view(nowMs uint64, placements ...leasetypes.NodePlacement) chain.View {
-	v := chain.View{NowMs: nowMs, Placements: placements, Epoch: chain.Epoch{Number: 3, StartMs: 3_600_000, EndsMs: 7_200_000}}
+	v := chain.View{NowMs: nowMs, Seen: time.Hour, Placements: placements, Epoch: chain.Epoch{Number: 3, StartMs: 3_600_000, EndsMs: 7_200_000}}
 	v.Node.Node.ID = sunstypes.NodeID{Operator: "isun1operator", Number: 1}
 	v.Node.Node.Status = sunstypes.NODE_STATUS_ACTIVE
 	v.Params.Audit.AttestInterval = time.Minute
