@@ -1,102 +1,16 @@
 package docker
 
 import (
-	"archive/tar"
-	"bytes"
-	"context"
-	"fmt"
-	"io"
-	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
-	"sync"
 	"testing"
-	"time"
 
-	"github.com/docker/docker/api/types/image"
-	"github.com/docker/docker/client"
 	"github.com/stretchr/testify/require"
 
 	"github.com/isuncoin/isuncoin/worker/runtime"
+	"github.com/isuncoin/isuncoin/worker/runtime/docker/dockertest"
 	"github.com/isuncoin/isuncoin/worker/runtime/runtimetest"
 )
-
-const skipVariable = "ISUN_SKIP_DOCKER"
-
-// requireDocker fails a test that has no engine: silently skipped, a broken
-// runtime would look like a working one.
-func requireDocker(t testing.TB) *client.Client {
-	t.Helper()
-	if os.Getenv(skipVariable) == "1" {
-		t.Skipf("%s=1", skipVariable)
-	}
-	api, err := client.NewClientWithOpts(client.FromEnv, client.WithAPIVersionNegotiation())
-	require.NoError(t, err)
-	t.Cleanup(func() { api.Close() })
-	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
-	defer cancel()
-	if _, err := api.Ping(ctx); err != nil {
-		t.Fatalf("no Docker engine answers: %v\nrun scripts/ensure-docker.sh as root, or set %s=1 to leave these tests out", err, skipVariable)
-	}
-	return api
-}
-
-// probeTar builds the probe binary once and packs it into a root file system.
-var probeTar = sync.OnceValues(func() ([]byte, error) {
-	dir, err := os.MkdirTemp("", "isun-probe")
-	if err != nil {
-		return nil, err
-	}
-	defer os.RemoveAll(dir)
-	binary := filepath.Join(dir, "probe")
-	build := exec.Command("go", "build", "-trimpath", "-ldflags=-s -w", "-o", binary,
-		"github.com/isuncoin/isuncoin/worker/runtime/runtimetest/probe")
-	build.Env = append(os.Environ(), "CGO_ENABLED=0")
-	if output, err := build.CombinedOutput(); err != nil {
-		return nil, fmt.Errorf("build probe: %w: %s", err, output)
-	}
-	content, err := os.ReadFile(binary)
-	if err != nil {
-		return nil, err
-	}
-	var out bytes.Buffer
-	w := tar.NewWriter(&out)
-	for _, folder := range []string{"tmp/", "var/", "var/tmp/"} {
-		if err := w.WriteHeader(&tar.Header{Name: folder, Typeflag: tar.TypeDir, Mode: 0o777}); err != nil {
-			return nil, err
-		}
-	}
-	if err := w.WriteHeader(&tar.Header{Name: "probe", Mode: 0o755, Size: int64(len(content))}); err != nil {
-		return nil, err
-	}
-	if _, err := w.Write(content); err != nil {
-		return nil, err
-	}
-	return out.Bytes(), w.Close()
-})
-
-// probeImage imports the probe under a name of its own and removes it after
-// the test.
-func probeImage(t testing.TB, api *client.Client, changes ...string) string {
-	t.Helper()
-	root, err := probeTar()
-	require.NoError(t, err)
-	ref := fmt.Sprintf("isun-test/probe:%d-%d", os.Getpid(), time.Now().UnixNano())
-	changes = append([]string{`ENTRYPOINT ["/probe"]`, "VOLUME " + runtimetest.ImageVolume}, changes...)
-	answer, err := api.ImageImport(t.Context(), image.ImportSource{Source: bytes.NewReader(root), SourceName: "-"},
-		ref, image.ImportOptions{Changes: changes})
-	require.NoError(t, err)
-	text, err := io.ReadAll(answer)
-	require.NoError(t, err)
-	require.NoError(t, answer.Close())
-	require.NotContains(t, string(text), "error")
-	t.Cleanup(func() {
-		_, err := api.ImageRemove(context.Background(), ref, image.RemoveOptions{Force: true})
-		require.NoError(t, err)
-	})
-	return ref
-}
 
 // newRuntime connects for one node, with the state of that node in dir.
 func newRuntime(t testing.TB, dir, node string, change ...func(*Config)) *Runtime {
@@ -111,7 +25,7 @@ func newRuntime(t testing.TB, dir, node string, change ...func(*Config)) *Runtim
 }
 
 func TestConformance(t *testing.T) {
-	ref := probeImage(t, requireDocker(t))
+	ref := dockertest.ProbeImage(t, dockertest.Client(t))
 	for _, kind := range []runtime.Storage{runtime.StorageLoop, runtime.StorageTmpfs} {
 		dir := t.TempDir()
 		t.Run(string(kind), func(t *testing.T) {

@@ -14,6 +14,7 @@ import (
 
 	"github.com/isuncoin/isuncoin/worker/netguard"
 	"github.com/isuncoin/isuncoin/worker/runtime"
+	"github.com/isuncoin/isuncoin/worker/runtime/docker/dockertest"
 	"github.com/isuncoin/isuncoin/worker/runtime/runtimetest"
 	"github.com/isuncoin/isuncoin/worker/runtime/runtimetest/program"
 )
@@ -30,7 +31,7 @@ type fenced struct {
 }
 
 func newFenced(t *testing.T) *fenced {
-	ref := probeImage(t, requireDocker(t))
+	ref := dockertest.ProbeImage(t, dockertest.Client(t))
 	connected, err := netguard.ConnectedNetworks()
 	require.NoError(t, err)
 	guard, err := netguard.New(netguard.Config{BridgePrefix: testBridges, Blocked: connected})
@@ -124,7 +125,7 @@ func TestContainersReachNeitherHostNorEachOther(t *testing.T) {
 // TestFenceIsWhatStopsThem shows that the test above measures the fence:
 // without it the host answers.
 func TestFenceIsWhatStopsThem(t *testing.T) {
-	ref := probeImage(t, requireDocker(t))
+	ref := dockertest.ProbeImage(t, dockertest.Client(t))
 	r := newRuntime(t, t.TempDir(), fmt.Sprintf("open%d/1", os.Getpid()), func(c *Config) { c.BridgePrefix = "isto" })
 	t.Cleanup(func() { removeAll(t, r) })
 	f := &fenced{Runtime: r, image: ref, ctx: t.Context()}
