@@ -1,0 +1,116 @@
+package suns
+
+import (
+	"fmt"
+
+	autocliv1 "cosmossdk.io/api/cosmos/autocli/v1"
+
+	"github.com/cosmos/cosmos-sdk/version"
+
+	"github.com/isuncoin/isuncoin/x/suns/types"
+)
+
+// AutoCLIOptions describes the commands that are made from the services.
+func (AppModule) AutoCLIOptions() *autocliv1.ModuleOptions {
+	return &autocliv1.ModuleOptions{Query: queryCommands(), Tx: txCommands()}
+}
+
+func nodeArgs() []*autocliv1.PositionalArgDescriptor {
+	return []*autocliv1.PositionalArgDescriptor{{ProtoField: "operator"}, {ProtoField: "number"}}
+}
+
+func numberArg() []*autocliv1.PositionalArgDescriptor {
+	return []*autocliv1.PositionalArgDescriptor{{ProtoField: "number"}}
+}
+
+func queryCommands() *autocliv1.ServiceCommandDescriptor {
+	return &autocliv1.ServiceCommandDescriptor{
+		Service: types.Query_serviceDesc.ServiceName,
+		RpcCommandOptions: []*autocliv1.RpcCommandOptions{
+			{RpcMethod: "Params", Use: "params", Short: "Show the bundles, bounds and durations nodes are held to"},
+			{RpcMethod: "Clock", Use: "clock", Short: "Show the chain clock, on which all durations run"},
+			{
+				RpcMethod:      "Node",
+				Use:            "node OPERATOR NUMBER",
+				Short:          "Show one node, with what is free of it and when it was last heard from",
+				Example:        fmt.Sprintf("%s query suns node isun1... 1", version.AppName),
+				PositionalArgs: nodeArgs(),
+			},
+			{
+				RpcMethod:      "NodeByAgent",
+				Use:            "node-by-agent AGENT",
+				Short:          "Show the node that an agent serves",
+				PositionalArgs: []*autocliv1.PositionalArgDescriptor{{ProtoField: "agent"}},
+			},
+			{
+				RpcMethod:   "Nodes",
+				Use:         "nodes",
+				Short:       "List all nodes, or an operator's",
+				Example:     fmt.Sprintf("%s query suns nodes --operator isun1...", version.AppName),
+				FlagOptions: map[string]*autocliv1.FlagOptions{"operator": {Usage: "only this operator's nodes"}},
+			},
+			{RpcMethod: "Epoch", Use: "epoch", Short: "Show the running epoch and who has checked in"},
+			{RpcMethod: "Emission", Use: "emission", Short: "Show the emission's schedule, and what was minted and burned"},
+			{
+				RpcMethod:      "Rewards",
+				Use:            "rewards OPERATOR NUMBER",
+				Short:          "Show what a node can withdraw of the maintenance reward",
+				PositionalArgs: nodeArgs(),
+			},
+			{
+				RpcMethod:      "Convert",
+				Use:            "convert CAPACITY",
+				Short:          "Compute SUNS from a vector of resources, as the chain does",
+				Example:        convertExample(),
+				PositionalArgs: []*autocliv1.PositionalArgDescriptor{{ProtoField: "capacity"}},
+			},
+			{RpcMethod: "Quarantine", Use: "quarantine", Short: "List the block work that failed"},
+		},
+	}
+}
+
+func convertExample() string {
+	return fmt.Sprintf(
+		`%s query suns convert '{"cpu_points":"8000","memory_mib":"32768","storage_mib":"262144","bandwidth_mbps":"100"}'`,
+		version.AppName)
+}
+
+func txCommands() *autocliv1.ServiceCommandDescriptor {
+	return &autocliv1.ServiceCommandDescriptor{
+		Service:              types.Msg_serviceDesc.ServiceName,
+		EnhanceCustomCommand: true,
+		RpcCommandOptions: []*autocliv1.RpcCommandOptions{
+			// register-node and update-node read files and let the agent sign: see client/cli.
+			{RpcMethod: "RegisterNode", Skip: true},
+			{RpcMethod: "UpdateNode", Skip: true},
+			{RpcMethod: "CheckIn", Use: "check-in", Short: "Say that the node is alive whose agent is --from"},
+			{
+				RpcMethod:      "DrainNode",
+				Use:            "drain-node NUMBER",
+				Short:          "Move a node's placements away and give it no new ones",
+				PositionalArgs: numberArg(),
+			},
+			{RpcMethod: "ResumeNode", Use: "resume-node NUMBER", Short: "End a drain", PositionalArgs: numberArg()},
+			{
+				RpcMethod:      "RetireNode",
+				Use:            "retire-node NUMBER",
+				Short:          "Take a node off the market for good; its bond returns after the unbonding period",
+				PositionalArgs: numberArg(),
+			},
+			{
+				RpcMethod:      "WithdrawRewards",
+				Use:            "withdraw-rewards NUMBER",
+				Short:          "Pay a node's maintenance and audit rewards to its operator",
+				PositionalArgs: numberArg(),
+			},
+			{
+				RpcMethod:      "UpdateParams",
+				Use:            "update-params-proposal PARAMS",
+				Short:          "Propose new params to governance; all of them must be given",
+				Example:        fmt.Sprintf("%s tx suns update-params-proposal \"$(cat params.json)\" --from me", version.AppName),
+				PositionalArgs: []*autocliv1.PositionalArgDescriptor{{ProtoField: "params"}},
+				GovProposal:    true,
+			},
+		},
+	}
+}
