@@ -1,0 +1,18 @@
+// Command isunchaind runs a node of the chain and is its command line: keys, transactions, queries, genesis and local
+// networks.
+package main
+
+import (
+	"os"
+
+	svrcmd "github.com/cosmos/cosmos-sdk/server/cmd"
+
+	"github.com/isuncoin/isuncoin/cmd/isunchaind/command"
+)
+
+func main() {
+	// Cobra has already told the user what went wrong.
+	if err := svrcmd.Execute(command.Root(), command.EnvPrefix, command.DefaultHome()); err != nil {
+		os.Exit(1)
+	}
+}
