@@ -86,7 +86,12 @@ func parseDecimal(s string, decimals int) (math.Int, error) {
 		}
 	}
 	fraction = (fraction + strings.Repeat("0", decimals))[:decimals]
-	n, ok := math.NewIntFromString("0" + whole + fraction)
+	// A leading zero would make the number octal.
+	digits := strings.TrimLeft(whole+fraction, "0")
+	if digits == "" {
+		digits = "0"
+	}
+	n, ok := math.NewIntFromString(digits)
 	if !ok {
 		return math.Int{}, fmt.Errorf("not a number")
 	}
