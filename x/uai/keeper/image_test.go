@@ -151,7 +151,7 @@ func TestUpdateParams(t *testing.T) {
 	params := types.Params{MaxImageBytes: types.HighestMaxImageBytes, MaxRoyalty: 1}
 
 	_, err := f.msg.UpdateParams(f.Ctx, &types.MsgUpdateParams{Authority: alice, Params: params})
-	require.ErrorIs(t, err, types.ErrInvalidAuthority)
+	require.ErrorIs(t, err, types.ErrUnauthorized)
 	_, err = f.msg.UpdateParams(f.Ctx, &types.MsgUpdateParams{Authority: f.Authority.String()})
 	require.ErrorIs(t, err, types.ErrInvalidParams)
 

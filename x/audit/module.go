@@ -1,0 +1,146 @@
+// Package audit is the module of usage attestations and of the audit reward: what nodes served, and what they get for being
+// watched.
+package audit
+
+import (
+	"context"
+	"encoding/json"
+
+	gwruntime "github.com/grpc-ecosystem/grpc-gateway/runtime"
+
+	"cosmossdk.io/core/appmodule"
+
+	"github.com/cosmos/cosmos-sdk/client"
+	"github.com/cosmos/cosmos-sdk/codec"
+	codectypes "github.com/cosmos/cosmos-sdk/codec/types"
+	"github.com/cosmos/cosmos-sdk/testutil/simsx"
+	sdk "github.com/cosmos/cosmos-sdk/types"
+	"github.com/cosmos/cosmos-sdk/types/module"
+	simtypes "github.com/cosmos/cosmos-sdk/types/simulation"
+
+	"github.com/isuncoin/isuncoin/x/audit/keeper"
+	"github.com/isuncoin/isuncoin/x/audit/simulation"
+	"github.com/isuncoin/isuncoin/x/audit/types"
+)
+
+// ConsensusVersion rises with every change of the state's form.
+const ConsensusVersion = 1
+
+var (
+	_ appmodule.AppModule        = AppModule{}
+	_ module.AppModuleBasic      = AppModule{}
+	_ module.HasGenesis          = AppModule{}
+	_ module.HasServices         = AppModule{}
+	_ module.HasConsensusVersion = AppModule{}
+	_ module.AppModuleSimulation = AppModule{}
+	_ appmodule.HasEndBlocker    = AppModule{}
+
+	_ simsx.HasWeightedOperationsX = AppModule{}
+	_ simsx.HasProposalMsgsX       = AppModule{}
+)
+
+// AppModule is x/audit as the app's module manager sees it.
+type AppModule struct {
+	keeper     keeper.Keeper
+	nodes      simulation.NodeSource
+	placements simulation.PlacementSource
+}
+
+// NewAppModule wraps a keeper. Nodes and placements are for simulations only: the keeper of x/suns and the query server of
+// x/lease.
+func NewAppModule(k keeper.Keeper, nodes simulation.NodeSource, placements simulation.PlacementSource) AppModule {
+	return AppModule{keeper: k, nodes: nodes, placements: placements}
+}
+
+// IsAppModule implements appmodule.AppModule.
+func (AppModule) IsAppModule() {}
+
+// IsOnePerModuleType implements appmodule.AppModule.
+func (AppModule) IsOnePerModuleType() {}
+
+// Name is the module's name.
+func (AppModule) Name() string { return types.ModuleName }
+
+// ConsensusVersion implements module.HasConsensusVersion.
+func (AppModule) ConsensusVersion() uint64 { return ConsensusVersion }
+
+// RegisterLegacyAminoCodec registers the messages for amino JSON.
+func (AppModule) RegisterLegacyAminoCodec(cdc *codec.LegacyAmino) {
+	types.RegisterLegacyAminoCodec(cdc)
+}
+
+// RegisterInterfaces registers the messages.
+func (AppModule) RegisterInterfaces(registry codectypes.InterfaceRegistry) {
+	types.RegisterInterfaces(registry)
+}
+
+// RegisterGRPCGatewayRoutes registers the REST routes.
+func (AppModule) RegisterGRPCGatewayRoutes(clientCtx client.Context, mux *gwruntime.ServeMux) {
+	if err := types.RegisterQueryHandlerClient(context.Background(), mux, types.NewQueryClient(clientCtx)); err != nil {
+		panic(err)
+	}
+}
+
+// RegisterServices registers the Msg and Query services.
+func (am AppModule) RegisterServices(cfg module.Configurator) {
+	types.RegisterMsgServer(cfg.MsgServer(), keeper.NewMsgServer(am.keeper))
+	types.RegisterQueryServer(cfg.QueryServer(), keeper.NewQueryServer(am.keeper))
+}
+
+// EndBlock counts what the block's transactions left, then pays.
+func (am AppModule) EndBlock(ctx context.Context) error { return am.keeper.EndBlock(ctx) }
+
+// DefaultGenesis gives the genesis of a new chain.
+func (AppModule) DefaultGenesis(cdc codec.JSONCodec) json.RawMessage {
+	return cdc.MustMarshalJSON(types.DefaultGenesis())
+}
+
+// ValidateGenesis says what is wrong with a genesis.
+func (AppModule) ValidateGenesis(cdc codec.JSONCodec, _ client.TxEncodingConfig, raw json.RawMessage) error {
+	var genesis types.GenesisState
+	if err := cdc.UnmarshalJSON(raw, &genesis); err != nil {
+		return types.ErrInvalidGenesis.Wrap(err.Error())
+	}
+	return genesis.Validate()
+}
+
+// InitGenesis sets the state of a genesis. The interface has no error to return, so a bad one stops the start.
+func (am AppModule) InitGenesis(ctx sdk.Context, cdc codec.JSONCodec, raw json.RawMessage) {
+	var genesis types.GenesisState
+	cdc.MustUnmarshalJSON(raw, &genesis)
+	if err := am.keeper.InitGenesis(ctx, genesis); err != nil {
+		panic(err)
+	}
+}
+
+// ExportGenesis describes the state.
+func (am AppModule) ExportGenesis(ctx sdk.Context, cdc codec.JSONCodec) json.RawMessage {
+	genesis, err := am.keeper.ExportGenesis(ctx)
+	if err != nil {
+		panic(err)
+	}
+	return cdc.MustMarshalJSON(genesis)
+}
+
+// GenerateGenesisState makes a genesis for a simulation.
+func (AppModule) GenerateGenesisState(simState *module.SimulationState) {
+	simulation.RandomizedGenState(simState)
+}
+
+// RegisterStoreDecoder lets a simulation show what differs between two stores.
+func (am AppModule) RegisterStoreDecoder(registry simtypes.StoreDecoderRegistry) {
+	registry[types.StoreKey] = simtypes.NewStoreDecoderFuncFromCollectionsSchema(am.keeper.Schema)
+}
+
+// WeightedOperations is the older form of WeightedOperationsX.
+func (AppModule) WeightedOperations(module.SimulationState) []simtypes.WeightedOperation { return nil }
+
+// WeightedOperationsX registers a factory for each message that anybody may send.
+func (am AppModule) WeightedOperationsX(weights simsx.WeightSource, registry simsx.Registry) {
+	registry.Add(weights.Get("msg_attest_usage", 100), simulation.MsgAttestUsageFactory(am.keeper, am.nodes, am.placements))
+}
+
+// ProposalMsgsX registers a factory for each message of governance.
+func (AppModule) ProposalMsgsX(weights simsx.WeightSource, registry simsx.Registry) {
+	registry.Add(weights.Get("msg_update_params", 100), simulation.MsgUpdateParamsFactory())
+}
