@@ -191,13 +191,13 @@ func (r *Recorder) Apply(ctx context.Context, view chain.View) error {
 }
 
 func (r *Recorder) apply(ctx context.Context, p leasetypes.Placement, nowMs uint64) error {
-	if p.StartedMs == 0 {
-		return nil // never started: nothing to count
-	}
 	r.mu.Lock()
-	t := r.track(p.ID)
+	t := r.track(p.ID) // also what never starts: decisions about it are forgotten with it
 	known := t.known
 	r.mu.Unlock()
+	if p.StartedMs == 0 {
+		return nil // nothing to count yet
+	}
 	if !known {
 		before, err := r.chain.Usage(ctx, p.ID)
 		if err != nil {
