@@ -12,7 +12,8 @@ import (
 const always = ^uint64(0)
 
 // EndBlocker does the block's shared work. What frees nodes and money comes before what matches, so a replica that lost its
-// node is placed again in the same block.
+// node is placed again in the same block; what settles comes before leases are looked at, so a lease closes in the block that
+// settles its last placement.
 func (k *Keeper) EndBlocker(ctx context.Context) error {
 	params, err := k.Params.Get(ctx)
 	if err != nil {
@@ -24,16 +25,22 @@ func (k *Keeper) EndBlocker(ctx context.Context) error {
 	}
 	budgets := params.Budgets
 	steps := []func() error{
-		func() error { return process(ctx, k, k.ReindexQueue, always, budgets.Reindexes, nodeName, plain(k.reindexNode)) },
+		func() error {
+			return process(ctx, k, k.ReindexQueue, always, budgets.Reindexes, nodeName, plain(k.reindexNode))
+		},
 		func() error { return process(ctx, k, k.EndingQueue, now, budgets.Endings, placementName, k.endingDue) },
 		func() error {
-			return process(ctx, k, k.LeaseUpdateQueue, now, budgets.LeaseUpdates, leaseName, plain(k.reconcileLease))
+			return process(ctx, k, k.EvictionQueue, now, budgets.Evictions, nodeName, plain(k.evictionDue))
 		},
-		func() error { return process(ctx, k, k.EvictionQueue, now, budgets.Evictions, nodeName, plain(k.evictionDue)) },
 		func() error {
 			return process(ctx, k, k.PlacementDueQueue, now, budgets.DuePlacements, placementName, plain(k.placementDue))
 		},
-		func() error { return process(ctx, k, k.LeaseDueQueue, now, budgets.DueLeases, leaseName, plain(k.leaseDue)) },
+		func() error {
+			return process(ctx, k, k.LeaseDueQueue, now, budgets.DueLeases, leaseName, plain(k.leaseDue))
+		},
+		func() error {
+			return process(ctx, k, k.LeaseUpdateQueue, now, budgets.LeaseUpdates, leaseName, plain(k.reconcileLease))
+		},
 		func() error {
 			return process(ctx, k, k.NodeBackoffQueue, now, budgets.NodeBackoffs, nodeName, plain(k.reindexNode))
 		},
@@ -44,7 +51,9 @@ func (k *Keeper) EndBlocker(ctx context.Context) error {
 		func() error {
 			return process(ctx, k, k.PlacementPruneQueue, now, budgets.Prunes, placementName, plain(k.prunePlacement))
 		},
-		func() error { return process(ctx, k, k.LeasePruneQueue, now, budgets.Prunes, leaseName, plain(k.pruneLease)) },
+		func() error {
+			return process(ctx, k, k.LeasePruneQueue, now, budgets.Prunes, leaseName, plain(k.pruneLease))
+		},
 	}
 	for _, step := range steps {
 		if err := step(); err != nil {

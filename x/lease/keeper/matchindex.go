@@ -32,10 +32,10 @@ type (
 )
 
 var (
-	operatorOrderCodec = collections.TripleKeyCodec(collections.Uint64Key, collections.Uint32Key, collections.Uint64Key)
+	operatorOrderCodec                               = collections.TripleKeyCodec(collections.Uint64Key, collections.Uint32Key, collections.Uint64Key)
 	operatorEntryCodec codec.KeyCodec[operatorEntry] = collections.TripleKeyCodec(
 		collections.StringKey, sdk.AccAddressKey, operatorOrderCodec)
-	matchOrderCodec = collections.TripleKeyCodec(collections.Uint64Key, collections.Uint32Key, sunstypes.NodeKeyCodec)
+	matchOrderCodec                            = collections.TripleKeyCodec(collections.Uint64Key, collections.Uint32Key, sunstypes.NodeKeyCodec)
 	matchEntryCodec codec.KeyCodec[matchEntry] = collections.PairKeyCodec(collections.StringKey, matchOrderCodec)
 )
 

@@ -57,7 +57,9 @@ type Rate struct {
 }
 
 // Rate is the placement's price.
-func (p Placement) Rate() Rate { return Rate{Price: p.Price, MilliSuns: p.MilliSuns, Royalty: p.Royalty} }
+func (p Placement) Rate() Rate {
+	return Rate{Price: p.Price, MilliSuns: p.MilliSuns, Royalty: p.Royalty}
+}
 
 // Reserve is the span that a period of service needs, in uisc.
 func (r Rate) Reserve(startMs, endMs uint64) Span {
