@@ -18,8 +18,9 @@ var (
 	ErrNoSpace = errors.New("no space left for placement storage")
 	// ErrConflict: a container of this id exists, made from another spec.
 	ErrConflict = errors.New("placement exists with a different spec")
-	// ErrStartFailed: the engine has the image but the process would not
-	// start, such as a missing entry point. The tenant's fault, most likely.
+	// ErrStartFailed: the engine has the image but could not start a process
+	// in it, such as for an unknown user. The tenant's fault, most likely. A
+	// missing entry point shows only as an exit with code 127.
 	ErrStartFailed = errors.New("placement did not start")
 	// ErrUnavailable: the engine does not answer; trying again may help.
 	ErrUnavailable = errors.New("container engine is not available")
