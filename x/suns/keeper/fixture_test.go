@@ -31,7 +31,7 @@ type fixture struct {
 func testGenesis() *types.GenesisState {
 	genesis := types.DefaultGenesis()
 	genesis.EmissionSchedule.InitialPerHour = math.NewInt(1_000_000)
-	// A gap of a day lets tests pass hours in one block.
+	// A gap of an hour lets tests pass one in a block.
 	genesis.Params.MaxGap = time.Hour
 	return genesis
 }
