@@ -11,6 +11,7 @@ import (
 	minttypes "github.com/cosmos/cosmos-sdk/x/mint/types"
 	stakingtypes "github.com/cosmos/cosmos-sdk/x/staking/types"
 
+	audittypes "github.com/isuncoin/isuncoin/x/audit/types"
 	leasetypes "github.com/isuncoin/isuncoin/x/lease/types"
 	sunstypes "github.com/isuncoin/isuncoin/x/suns/types"
 )
@@ -27,7 +28,7 @@ var moduleAccounts = map[string][]string{
 	sunstypes.ModuleName:           nil,
 	sunstypes.RewardPoolName:       {authtypes.Minter},
 	leasetypes.ModuleName:          nil,
-	leasetypes.AuditPoolName:       nil,
+	audittypes.ModuleName:          nil,
 }
 
 // Authority is the account that may change params: governance.

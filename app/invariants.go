@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 
+	audittypes "github.com/isuncoin/isuncoin/x/audit/types"
 	leasetypes "github.com/isuncoin/isuncoin/x/lease/types"
 	sunstypes "github.com/isuncoin/isuncoin/x/suns/types"
 	uaitypes "github.com/isuncoin/isuncoin/x/uai/types"
@@ -19,6 +20,7 @@ func (app *App) CheckInvariants(ctx context.Context) error {
 		{sunstypes.ModuleName, app.SunsKeeper.AllInvariants},
 		{uaitypes.ModuleName, app.UAIKeeper.AllInvariants},
 		{leasetypes.ModuleName, app.LeaseKeeper.AllInvariants},
+		{audittypes.ModuleName, app.AuditKeeper.AllInvariants},
 	} {
 		if err := module.check(ctx); err != nil {
 			return fmt.Errorf("invariant of x/%s: %w", module.name, err)

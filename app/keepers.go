@@ -33,6 +33,8 @@ import (
 	upgradekeeper "github.com/cosmos/cosmos-sdk/x/upgrade/keeper"
 	upgradetypes "github.com/cosmos/cosmos-sdk/x/upgrade/types"
 
+	auditkeeper "github.com/isuncoin/isuncoin/x/audit/keeper"
+	audittypes "github.com/isuncoin/isuncoin/x/audit/types"
 	leasekeeper "github.com/isuncoin/isuncoin/x/lease/keeper"
 	leasetypes "github.com/isuncoin/isuncoin/x/lease/types"
 	sunskeeper "github.com/isuncoin/isuncoin/x/suns/keeper"
@@ -59,6 +61,7 @@ type Keepers struct {
 	SunsKeeper  *sunskeeper.Keeper
 	UAIKeeper   uaikeeper.Keeper
 	LeaseKeeper *leasekeeper.Keeper
+	AuditKeeper auditkeeper.Keeper
 }
 
 // newKeepers builds the keepers from the bottom up: whoever is called comes before who calls it.
@@ -106,7 +109,11 @@ func (k *Keepers) addCompute(app *App) {
 	k.LeaseKeeper = leasekeeper.NewKeeper(
 		cdc, keys.service(leasetypes.StoreKey), authority, k.SunsKeeper, k.UAIKeeper, k.BankKeeper, k.AccountKeeper,
 	)
-	k.SunsKeeper.SetHooks(sunstypes.MultiHooks{k.LeaseKeeper.SunsHooks()})
+	k.AuditKeeper = auditkeeper.NewKeeper(
+		cdc, keys.service(audittypes.StoreKey), k.AccountKeeper, k.BankKeeper, k.SunsKeeper, k.LeaseKeeper, authority,
+	)
+	k.LeaseKeeper.SetHooks(k.AuditKeeper.Hooks())
+	k.SunsKeeper.SetHooks(sunstypes.MultiHooks{k.LeaseKeeper.SunsHooks(), k.AuditKeeper.Hooks()})
 }
 
 // addStaking builds the validators' side: stake, slashing, the emission's share and its distribution.

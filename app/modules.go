@@ -32,7 +32,10 @@ import (
 	"github.com/cosmos/cosmos-sdk/x/upgrade"
 	upgradetypes "github.com/cosmos/cosmos-sdk/x/upgrade/types"
 
+	"github.com/isuncoin/isuncoin/x/audit"
+	audittypes "github.com/isuncoin/isuncoin/x/audit/types"
 	"github.com/isuncoin/isuncoin/x/lease"
+	leasekeeper "github.com/isuncoin/isuncoin/x/lease/keeper"
 	leasetypes "github.com/isuncoin/isuncoin/x/lease/types"
 	"github.com/isuncoin/isuncoin/x/suns"
 	sunstypes "github.com/isuncoin/isuncoin/x/suns/types"
@@ -66,6 +69,7 @@ var (
 		feegrant.ModuleName,
 		banktypes.ModuleName,
 		leasetypes.ModuleName,
+		audittypes.ModuleName,
 		sunstypes.ModuleName,
 	}
 
@@ -83,6 +87,7 @@ var (
 		sunstypes.ModuleName,
 		uaitypes.ModuleName,
 		leasetypes.ModuleName,
+		audittypes.ModuleName,
 		genutiltypes.ModuleName,
 		evidencetypes.ModuleName,
 		authz.ModuleName,
@@ -138,5 +143,6 @@ func (app *App) newModules() []module.AppModule {
 		suns.NewAppModule(app.SunsKeeper),
 		uai.NewAppModule(app.UAIKeeper),
 		lease.NewAppModule(app.LeaseKeeper, app.SunsKeeper, app.UAIKeeper),
+		audit.NewAppModule(app.AuditKeeper, app.SunsKeeper, leasekeeper.NewQueryServer(app.LeaseKeeper)),
 	}
 }

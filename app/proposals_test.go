@@ -84,12 +84,12 @@ func TestPrepareProposal(t *testing.T) {
 		gas      gasDecoder
 		want     []byte
 	}{
-		"all fit":                        {maxGas: 100, maxBytes: roomy, gas: gasDecoder{60, 40}, want: []byte{0, 1}},
-		"stops at the first too many":    {maxGas: 100, maxBytes: roomy, gas: gasDecoder{60, 41, 1}, want: []byte{0}},
-		"leaves out what can never fit":  {maxGas: 100, maxBytes: roomy, gas: gasDecoder{101, 100}, want: []byte{1}},
-		"no limit on gas":                {maxGas: -1, maxBytes: roomy, gas: gasDecoder{math.MaxUint64, 1}, want: []byte{0, 1}},
+		"all fit":                         {maxGas: 100, maxBytes: roomy, gas: gasDecoder{60, 40}, want: []byte{0, 1}},
+		"stops at the first too many":     {maxGas: 100, maxBytes: roomy, gas: gasDecoder{60, 41, 1}, want: []byte{0}},
+		"leaves out what can never fit":   {maxGas: 100, maxBytes: roomy, gas: gasDecoder{101, 100}, want: []byte{1}},
+		"no limit on gas":                 {maxGas: -1, maxBytes: roomy, gas: gasDecoder{math.MaxUint64, 1}, want: []byte{0, 1}},
 		"bytes for two of three (3 each)": {maxGas: -1, maxBytes: 6, gas: gasDecoder{1, 1, 1}, want: []byte{0, 1}},
-		"one byte too few":               {maxGas: -1, maxBytes: 5, gas: gasDecoder{1, 1, 1}, want: []byte{0}},
+		"one byte too few":                {maxGas: -1, maxBytes: 5, gas: gasDecoder{1, 1, 1}, want: []byte{0}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			ctx := contextWithMaxGas(c.maxGas)

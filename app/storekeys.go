@@ -22,6 +22,7 @@ import (
 	stakingtypes "github.com/cosmos/cosmos-sdk/x/staking/types"
 	upgradetypes "github.com/cosmos/cosmos-sdk/x/upgrade/types"
 
+	audittypes "github.com/isuncoin/isuncoin/x/audit/types"
 	leasetypes "github.com/isuncoin/isuncoin/x/lease/types"
 	sunstypes "github.com/isuncoin/isuncoin/x/suns/types"
 	uaitypes "github.com/isuncoin/isuncoin/x/uai/types"
@@ -54,6 +55,7 @@ func newStoreKeys() storeKeys {
 			sunstypes.StoreKey,
 			uaitypes.StoreKey,
 			leasetypes.StoreKey,
+			audittypes.StoreKey,
 		),
 		transient: storetypes.NewTransientStoreKeys(),
 		memory:    storetypes.NewMemoryStoreKeys(),

@@ -73,7 +73,6 @@ func isc(amount int64) sdk.Coins {
 
 // apply writes the periods into a genesis.
 func (p Periods) apply(cdc codec.JSONCodec, state app.GenesisState) error {
-	if state["suns"] == nil { return nil } // TEMP
 	err := app.EditGenesis(cdc, state, sunstypes.ModuleName, func(g *sunstypes.GenesisState) {
 		override(&g.Params.EpochDuration, p.Epoch)
 		override(&g.Params.SilenceLimit, p.SilenceLimit)
@@ -83,7 +82,7 @@ func (p Periods) apply(cdc codec.JSONCodec, state app.GenesisState) error {
 		return err
 	}
 	var interval time.Duration
-	err = app.EditGenesis(cdc, state, "audit", func(g *audittypes.GenesisState) {
+	err = app.EditGenesis(cdc, state, audittypes.ModuleName, func(g *audittypes.GenesisState) {
 		if p.AttestInterval > 0 {
 			g.Params.AttestInterval = p.AttestInterval
 		} else if p.Billing > 0 {

@@ -48,6 +48,17 @@ func newNode(name, home string, ports Ports) Node {
 
 func networkFile(home string) string { return filepath.Join(home, "localnet.json") }
 
+// marker says that a folder is a local network's, also when setting it up failed half-way.
+func marker(home string) string { return filepath.Join(home, ".localnet") }
+
+// mark makes a folder a local network's.
+func mark(home string) error {
+	if err := os.MkdirAll(home, 0o755); err != nil {
+		return err
+	}
+	return os.WriteFile(marker(home), nil, 0o600)
+}
+
 // load reads the network of a home; there being none is no error.
 func load(home string) (network Network, found bool, err error) {
 	raw, err := os.ReadFile(networkFile(home))
@@ -81,9 +92,7 @@ func clear(home string) error {
 	if err != nil {
 		return err
 	}
-	if _, found, err := load(home); err != nil {
-		return err
-	} else if !found && len(entries) > 0 {
+	if _, err := os.Stat(marker(home)); err != nil && len(entries) > 0 {
 		return fmt.Errorf("%s holds no local network; remove it yourself if it is not needed", home)
 	}
 	return os.RemoveAll(home)

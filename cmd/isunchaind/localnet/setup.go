@@ -59,6 +59,9 @@ func setUp(ctx context.Context, a *app.App, o Options) (Network, error) {
 		return Network{}, err
 	}
 	o.Home = home
+	if err := mark(home); err != nil {
+		return Network{}, err
+	}
 	nodes, err := prepareNodes(o)
 	if err != nil {
 		return Network{}, err

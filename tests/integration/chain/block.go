@@ -1,0 +1,103 @@
+package chain
+
+import (
+	"time"
+
+	abci "github.com/cometbft/cometbft/abci/types"
+	cmtproto "github.com/cometbft/cometbft/proto/tendermint/types"
+	cmttypes "github.com/cometbft/cometbft/types"
+	"github.com/stretchr/testify/require"
+
+	sdk "github.com/cosmos/cosmos-sdk/types"
+)
+
+// Block is a block that ran.
+type Block struct {
+	Height  int64
+	Results []*abci.ExecTxResult
+	Events  []abci.Event
+}
+
+// NextBlock runs the next block, a second after the last, with the given transactions, and checks the invariants.
+func (c *Chain) NextBlock(txs ...[]byte) Block {
+	c.T.Helper()
+	return c.BlockAfter(blockTime, txs...)
+}
+
+// BlockAfter is NextBlock after another time.
+func (c *Chain) BlockAfter(pause time.Duration, txs ...[]byte) Block {
+	c.T.Helper()
+	block := c.execute(pause, txs)
+	_, err := c.App.Commit()
+	require.NoError(c.T, err)
+	c.sequences = map[string]uint64{}
+	require.NoError(c.T, c.App.CheckInvariants(c.Ctx()), "after block %d", block.Height)
+	return block
+}
+
+// execute proposes, checks and runs a block as validators do, without committing it.
+func (c *Chain) execute(pause time.Duration, txs [][]byte) Block {
+	c.T.Helper()
+	c.Time = c.Time.Add(pause)
+	height := max(c.App.LastBlockHeight()+1, c.initialHeight)
+	verdict, err := c.App.ProcessProposal(&abci.RequestProcessProposal{
+		Height: height, Time: c.Time, Txs: txs, ProposerAddress: c.proposer(),
+	})
+	require.NoError(c.T, err)
+	require.True(c.T, verdict.IsAccepted(), "the block is refused")
+	response, err := c.App.FinalizeBlock(&abci.RequestFinalizeBlock{
+		Height: height, Time: c.Time, Txs: txs, ProposerAddress: c.proposer(), Hash: blockHash(height),
+		DecidedLastCommit: c.lastCommit(), Misbehavior: c.misbehaviour,
+	})
+	require.NoError(c.T, err)
+	c.misbehaviour = nil
+	return Block{Height: height, Results: response.TxResults, Events: response.Events}
+}
+
+// Run runs empty blocks, a second apart, until the given time has passed.
+func (c *Chain) Run(duration time.Duration) {
+	c.T.Helper()
+	for end := c.Time.Add(duration); c.Time.Before(end); {
+		c.NextBlock()
+	}
+}
+
+// DoubleSign reports in the next block that a validator signed two blocks of the last height.
+func (c *Chain) DoubleSign(validator int) {
+	c.misbehaviour = append(c.misbehaviour, abci.Misbehavior{
+		Type:             abci.MisbehaviorType_DUPLICATE_VOTE,
+		Validator:        abci.Validator{Address: consensusKey(validator).PubKey().Address(), Power: 1},
+		Height:           c.App.LastBlockHeight(),
+		Time:             c.Time,
+		TotalVotingPower: int64(c.options.validators),
+	})
+}
+
+// Ctx reads the state of the last block.
+func (c *Chain) Ctx() sdk.Context {
+	return c.App.NewContextLegacy(true, cmtproto.Header{
+		ChainID: ID, Height: c.App.LastBlockHeight(), Time: c.Time,
+	})
+}
+
+func (c *Chain) proposer() []byte { return consensusKey(0).PubKey().Address() }
+
+// lastCommit says that every validator signed the last block.
+func (c *Chain) lastCommit() abci.CommitInfo {
+	var info abci.CommitInfo
+	if c.App.LastBlockHeight() == 0 {
+		return info
+	}
+	for i := range c.options.validators {
+		info.Votes = append(info.Votes, abci.VoteInfo{
+			Validator:   abci.Validator{Address: consensusKey(i).PubKey().Address(), Power: 1},
+			BlockIdFlag: cmtproto.BlockIDFlagCommit,
+		})
+	}
+	return info
+}
+
+// blockHash differs from block to block and is the same in every run.
+func blockHash(height int64) []byte {
+	return cmttypes.Tx(sdk.Uint64ToBigEndian(uint64(height))).Hash()
+}
