@@ -40,7 +40,7 @@ func TestRealContainer(t *testing.T) {
 		return state
 	}
 
-	burning := run(0, nil, program.Burn, "1000")
+	burning := run(0, nil, program.Burn, "60000")
 	var counters journal.Counters
 	require.Eventually(t, func() bool {
 		counters, err = m.Read(t.Context(), burning)

@@ -11,6 +11,7 @@ import (
 	"github.com/docker/docker/api/types/container"
 	"github.com/docker/docker/api/types/image"
 	"github.com/docker/docker/api/types/mount"
+	"golang.org/x/sync/errgroup"
 
 	"github.com/isuncoin/isuncoin/worker/runtime"
 )
@@ -64,8 +65,8 @@ func (r *Runtime) startAgain(ctx context.Context, spec runtime.Spec, containerID
 	return r.inspect(ctx, spec.ID)
 }
 
-// create makes storage, network and container in this order, and undoes all
-// of it when a step fails.
+// create makes storage and network, which do not wait for each other, then the
+// container, and undoes all of it when a step fails.
 func (r *Runtime) create(ctx context.Context, spec runtime.Spec) (_ runtime.State, err error) {
 	img, err := r.image(ctx, spec.Image)
 	if err != nil {
@@ -85,11 +86,14 @@ func (r *Runtime) create(ctx context.Context, spec runtime.Spec) (_ runtime.Stat
 			err = errors.Join(err, undoErr)
 		}
 	}()
-	mounts, err := r.storage.create(ctx, layout{spec: spec, extra: extra, owner: imageOwner(spec, img)})
-	if err != nil {
-		return runtime.State{}, err
-	}
-	if err := r.createNetwork(ctx, spec.ID); err != nil {
+	var mounts []mount.Mount
+	group, groupCtx := errgroup.WithContext(ctx)
+	group.Go(func() (err error) {
+		mounts, err = r.storage.create(groupCtx, layout{spec: spec, extra: extra, owner: imageOwner(spec, img)})
+		return err
+	})
+	group.Go(func() error { return r.createNetwork(groupCtx, spec.ID) })
+	if err := group.Wait(); err != nil {
 		return runtime.State{}, err
 	}
 	if err := r.createContainer(ctx, spec, img.ID, mounts); err != nil {
