@@ -1,8 +1,8 @@
 package keeper
 
 import (
-	"bytes"
 	"context"
+	"maps"
 	"slices"
 
 	"cosmossdk.io/collections"
@@ -106,56 +106,52 @@ func (k Keeper) ExportGenesis(ctx context.Context) (*types.GenesisState, error) 
 
 // exportNodes gathers the records of each node.
 func (k Keeper) exportNodes(ctx context.Context) ([]types.GenesisNode, error) {
-	nodes := make(map[sunstypes.NodeID]*types.GenesisNode)
-	var keys []sunstypes.NodeKey
-	node := func(key sunstypes.NodeKey) *types.GenesisNode {
-		id := sunstypes.NodeIDFromKey(key)
-		if nodes[id] == nil {
-			nodes[id] = &types.GenesisNode{Node: id}
-			keys = append(keys, key)
+	nodes := make(map[string]*types.GenesisNode)
+	node := func(key sunstypes.NodeKey) (*types.GenesisNode, error) {
+		encoded, err := collections.EncodeKeyWithPrefix(nil, sunstypes.NodeKeyCodec, key)
+		if err != nil {
+			return nil, err
 		}
-		return nodes[id]
+		if nodes[string(encoded)] == nil {
+			nodes[string(encoded)] = &types.GenesisNode{Node: sunstypes.NodeIDFromKey(key)}
+		}
+		return nodes[string(encoded)], nil
 	}
 	err := k.Attestations.Walk(ctx, nil, func(key sunstypes.NodeKey, attestation types.NodeAttestation) (bool, error) {
-		node(key).Attestation = &attestation
-		return false, nil
+		n, err := node(key)
+		if err == nil {
+			n.Attestation = &attestation
+		}
+		return false, err
 	})
 	if err != nil {
 		return nil, err
 	}
 	err = k.Rewards.Walk(ctx, nil, func(key sunstypes.NodeKey, reward types.NodeAuditReward) (bool, error) {
-		node(key).Reward = &reward
-		return false, nil
+		n, err := node(key)
+		if err == nil {
+			n.Reward = &reward
+		}
+		return false, err
 	})
 	if err != nil {
 		return nil, err
 	}
 	err = k.PayoutQueue.Entries.Walk(ctx, nil, func(entry collections.Pair[uint64, sunstypes.NodeKey]) (bool, error) {
-		node(entry.K2()).Payout = true
-		return false, nil
+		n, err := node(entry.K2())
+		if err == nil {
+			n.Payout = true
+		}
+		return false, err
 	})
 	if err != nil {
 		return nil, err
 	}
-	slices.SortFunc(keys, compareNodes)
-	sorted := make([]types.GenesisNode, 0, len(keys))
-	for _, key := range keys {
-		sorted = append(sorted, *nodes[sunstypes.NodeIDFromKey(key)])
+	sorted := make([]types.GenesisNode, 0, len(nodes))
+	for _, encoded := range slices.Sorted(maps.Keys(nodes)) {
+		sorted = append(sorted, *nodes[encoded])
 	}
 	return sorted, nil
-}
-
-func compareNodes(a, b sunstypes.NodeKey) int {
-	if order := bytes.Compare(a.K1(), b.K1()); order != 0 {
-		return order
-	}
-	switch {
-	case a.K2() < b.K2():
-		return -1
-	case a.K2() > b.K2():
-		return 1
-	}
-	return 0
 }
 
 // values gives all values of a map in the order of its keys.

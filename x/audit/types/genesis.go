@@ -1,8 +1,11 @@
 package types
 
 import (
+	"bytes"
 	"fmt"
 
+	"cosmossdk.io/collections"
+	"cosmossdk.io/collections/codec"
 	"cosmossdk.io/math"
 
 	leasetypes "github.com/isuncoin/isuncoin/x/lease/types"
@@ -15,7 +18,7 @@ func DefaultGenesis() *GenesisState {
 }
 
 // Validate returns ErrInvalidGenesis with the first thing that is wrong: what stands for itself, then whether the pool's
-// figures agree.
+// figures agree. Lists stand in the order of their keys, so that an export is what was imported.
 func (g GenesisState) Validate() error {
 	for _, check := range []func() error{
 		g.Params.Validate, g.Pool.validate, g.validatePools, g.validateNodes, g.validateUsage, g.validateQuarantine, g.validateOwed,
@@ -53,7 +56,7 @@ func (g GenesisState) validatePools() error {
 }
 
 func (g GenesisState) validateNodes() error {
-	seen := make(map[sunstypes.NodeID]struct{}, len(g.Nodes))
+	var previous []byte
 	for _, node := range g.Nodes {
 		key, err := node.Node.Key()
 		if err != nil {
@@ -62,10 +65,9 @@ func (g GenesisState) validateNodes() error {
 		if sunstypes.NodeIDFromKey(key) != node.Node {
 			return fmt.Errorf("nodes: %s: addresses are written in lower case", node.Node)
 		}
-		if _, ok := seen[node.Node]; ok {
-			return fmt.Errorf("nodes: %s is there twice", node.Node)
+		if previous, err = after(previous, sunstypes.NodeKeyCodec, key); err != nil {
+			return fmt.Errorf("nodes: %s: %w", node.Node, err)
 		}
-		seen[node.Node] = struct{}{}
 		if node.Attestation != nil && (node.Attestation.Sequence == 0 || node.Attestation.Sequence > MaxSequence) {
 			return fmt.Errorf("nodes: %s: sequence %d is not in 1..%d", node.Node, node.Attestation.Sequence, MaxSequence)
 		}
@@ -80,7 +82,7 @@ func (g GenesisState) validateNodes() error {
 }
 
 func (g GenesisState) validateUsage() error {
-	seen := make(map[leasetypes.PlacementID]struct{}, len(g.Usage))
+	var previous []byte
 	for _, entry := range g.Usage {
 		key, err := entry.Key()
 		if err != nil {
@@ -89,15 +91,23 @@ func (g GenesisState) validateUsage() error {
 		if leasetypes.PlacementIDFromKey(key) != entry.ID {
 			return fmt.Errorf("usage: %s: addresses are written in lower case", entry.ID)
 		}
-		if _, ok := seen[entry.ID]; ok {
-			return fmt.Errorf("usage: %s is there twice", entry.ID)
+		if previous, err = after(previous, leasetypes.PlacementKeyCodec, key); err != nil {
+			return fmt.Errorf("usage: %s: %w", entry.ID, err)
 		}
-		seen[entry.ID] = struct{}{}
 		if err := entry.ValidateBounds(); err != nil {
 			return fmt.Errorf("usage: %w", err)
 		}
 	}
 	return nil
+}
+
+// after gives the encoding of a key that must follow the one before it in the store.
+func after[K any](previous []byte, keyCodec codec.KeyCodec[K], key K) ([]byte, error) {
+	encoded, err := collections.EncodeKeyWithPrefix(nil, keyCodec, key)
+	if err == nil && bytes.Compare(previous, encoded) >= 0 {
+		err = fmt.Errorf("it is there twice or out of order")
+	}
+	return encoded, err
 }
 
 func (g GenesisState) validateQuarantine() error {

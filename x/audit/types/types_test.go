@@ -88,7 +88,7 @@ func TestSharePerNode(t *testing.T) {
 
 // usedGenesis is a valid genesis with something of everything: epoch 3 gave 2 nodes 10 each, of which one was settled.
 func usedGenesis() types.GenesisState {
-	a, b := sunstypes.NewNodeID(testkit.Addr("a"), 1), sunstypes.NewNodeID(testkit.Addr("b"), 1)
+	a, b := sunstypes.NewNodeID(testkit.Addr("a"), 1), sunstypes.NewNodeID(testkit.Addr("a"), 2)
 	genesis := *types.DefaultGenesis()
 	genesis.Pool = types.PoolState{Owed: math.NewInt(17), SharingNodes: 1, SharingEpoch: 4, Distributed: math.NewInt(3)}
 	genesis.EpochPools = []types.EpochPool{{Epoch: 3, Nodes: 2, PerNode: math.NewInt(10), Claimed: math.NewInt(10)}}
@@ -144,8 +144,9 @@ func TestGenesisValidate(t *testing.T) {
 		{"node of no name", func(g *types.GenesisState) { g.Nodes[0].Node = sunstypes.NodeID{} }, false},
 		{"node in upper case", func(g *types.GenesisState) { g.Nodes[0].Node.Operator = strings.ToUpper(g.Nodes[0].Node.Operator) }, false},
 		{"node twice", func(g *types.GenesisState) { g.Nodes[1].Node = g.Nodes[0].Node }, false},
+		{"nodes out of order", func(g *types.GenesisState) { g.Nodes[0], g.Nodes[1] = g.Nodes[1], g.Nodes[0] }, false},
 		{"node without records", func(g *types.GenesisState) {
-			g.Nodes = append(g.Nodes, types.GenesisNode{Node: sunstypes.NewNodeID(testkit.Addr("c"), 1)})
+			g.Nodes = append(g.Nodes, types.GenesisNode{Node: sunstypes.NewNodeID(testkit.Addr("a"), 3)})
 		}, false},
 		{"sequence 0", func(g *types.GenesisState) { g.Nodes[0].Attestation.Sequence = 0 }, false},
 		{"sequence most", func(g *types.GenesisState) { g.Nodes[0].Attestation.Sequence = types.MaxSequence }, true},
@@ -156,6 +157,8 @@ func TestGenesisValidate(t *testing.T) {
 		{"usage of nothing", func(g *types.GenesisState) { g.Usage[0].ID.Generation = 0 }, false},
 		{"usage in upper case", func(g *types.GenesisState) { g.Usage[0].ID.Tenant = strings.ToUpper(g.Usage[0].ID.Tenant) }, false},
 		{"usage twice", func(g *types.GenesisState) { g.Usage = append(g.Usage, g.Usage[0]) }, false},
+		{"usage in order", func(g *types.GenesisState) { g.Usage = append(g.Usage, g.Usage[0]); g.Usage[1].ID.Replica = 1 }, true},
+		{"usage out of order", func(g *types.GenesisState) { g.Usage = append(g.Usage, g.Usage[0]); g.Usage[0].ID.Replica = 1 }, false},
 		{"usage out of bounds", func(g *types.GenesisState) { g.Usage[0].BytesIn = types.MaxBytes + 1 }, false},
 
 		{"quarantine item 0", func(g *types.GenesisState) { g.Quarantine[0].Number = 0 }, false},

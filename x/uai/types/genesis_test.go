@@ -53,6 +53,10 @@ func TestGenesisValidate(t *testing.T) {
 
 	genesis.Images[1].Tag = "v2"
 	require.NoError(t, genesis.Validate())
-	genesis.Images[1].Digest = "sha256:"
+	genesis.Images[0], genesis.Images[1] = genesis.Images[1], genesis.Images[0]
+	require.ErrorIs(t, genesis.Validate(), types.ErrInvalidGenesis, "an export would be in another order")
+	genesis.Images = genesis.Images[:1]
+	require.NoError(t, genesis.Validate())
+	genesis.Images[0].Digest = "sha256:"
 	require.ErrorIs(t, genesis.Validate(), types.ErrInvalidGenesis)
 }
