@@ -24,6 +24,7 @@ import (
 	feegrantkeeper "github.com/cosmos/cosmos-sdk/x/feegrant/keeper"
 	govkeeper "github.com/cosmos/cosmos-sdk/x/gov/keeper"
 	govtypes "github.com/cosmos/cosmos-sdk/x/gov/types"
+	govv1beta1 "github.com/cosmos/cosmos-sdk/x/gov/types/v1beta1"
 	mintkeeper "github.com/cosmos/cosmos-sdk/x/mint/keeper"
 	minttypes "github.com/cosmos/cosmos-sdk/x/mint/types"
 	slashingkeeper "github.com/cosmos/cosmos-sdk/x/slashing/keeper"
@@ -164,6 +165,8 @@ func (k *Keepers) addGovernance(app *App, appOpts servertypes.AppOptions) {
 		govkeeper.NewDefaultCalculateVoteResultsAndVotingPower(k.StakingKeeper),
 	)
 	k.GovKeeper.SetHooks(govtypes.NewMultiGovHooks())
+	// Proposals of the old form hold text alone. Without a router a submitted one would panic instead of being handled.
+	k.GovKeeper.SetLegacyRouter(govv1beta1.NewRouter().AddRoute(govtypes.RouterKey, govv1beta1.ProposalHandler))
 }
 
 // accountCodec reads and writes account addresses.
