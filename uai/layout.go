@@ -46,8 +46,7 @@ func OpenLimited(dir string, limits Limits) (*Layout, error) {
 	}
 	l := &Layout{root: root, limits: limits}
 	if err := l.checkVersion(); err != nil {
-		root.Close()
-		return nil, err
+		return nil, errors.Join(err, root.Close())
 	}
 	return l, nil
 }
@@ -151,8 +150,7 @@ func (l *Layout) open(name string) (*os.File, int64, error) {
 		err = fmt.Errorf("%w: %s is not a regular file", ErrMalformed, name)
 	}
 	if err != nil {
-		file.Close()
-		return nil, 0, err
+		return nil, 0, errors.Join(err, file.Close())
 	}
 	return file, info.Size(), nil
 }
@@ -193,8 +191,8 @@ func (l *Layout) openBlob(d Blob) (io.ReadCloser, error) {
 		return nil, err
 	}
 	if size != d.Size {
-		file.Close()
-		return nil, fmt.Errorf("%w: %s has %d bytes instead of %d", ErrMismatch, d.Digest, size, d.Size)
+		err := fmt.Errorf("%w: %s has %d bytes instead of %d", ErrMismatch, d.Digest, size, d.Size)
+		return nil, errors.Join(err, file.Close())
 	}
 	return struct {
 		io.Reader

@@ -203,8 +203,7 @@ func (w *layoutWriter) writeLayer(source Source, packed bool) (v1.Descriptor, v1
 	if err != nil {
 		return v1.Descriptor{}, none, fmt.Errorf("write layer: %w", err)
 	}
-	defer os.Remove(file.Name()) // does nothing once renamed
-	defer file.Close()
+	defer discard(file)
 	stored := newCountingHash(file)
 	var sink io.Writer = stored
 	var packer *gzip.Writer
@@ -240,12 +239,18 @@ func (w *layoutWriter) replace(name string, content []byte) error {
 	if err != nil {
 		return fmt.Errorf("write %s: %w", name, err)
 	}
-	defer os.Remove(file.Name())
-	defer file.Close()
+	defer discard(file)
 	if _, err := file.Write(content); err != nil {
 		return fmt.Errorf("write %s: %w", name, err)
 	}
 	return finish(file, target)
+}
+
+// discard removes a temporary file that was not finished. After finish there
+// is nothing under its name any more, and both calls fail, as they should.
+func discard(file *os.File) {
+	_ = file.Close()
+	_ = os.Remove(file.Name())
 }
 
 // finish makes a temporary file durable under its name. Blobs are public, so

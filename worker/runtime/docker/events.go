@@ -67,7 +67,10 @@ func (r *Runtime) forward(ctx context.Context, messages <-chan events.Message, f
 	alive := false
 	for {
 		select {
-		case <-failed:
+		case err := <-failed:
+			if ctx.Err() == nil {
+				r.log.Warn("the engine's events broke off", "error", err)
+			}
 			return alive
 		case m := <-messages:
 			alive = true

@@ -2,6 +2,7 @@ package docker
 
 import (
 	"context"
+	"errors"
 	"io"
 	"strconv"
 	"time"
@@ -39,8 +40,7 @@ func (r *Runtime) Logs(ctx context.Context, id runtime.ID, opts runtime.LogOptio
 	reader, writer := io.Pipe()
 	go func() {
 		_, err := stdcopy.StdCopy(writer, writer, framed)
-		framed.Close()
-		writer.CloseWithError(err) // nil reads as the end
+		writer.CloseWithError(errors.Join(err, framed.Close())) // nil reads as the end
 	}()
 	return &logStream{PipeReader: reader, framed: framed}, nil
 }
@@ -53,7 +53,5 @@ type logStream struct {
 }
 
 func (s *logStream) Close() error {
-	err := s.framed.Close()
-	s.PipeReader.Close()
-	return err
+	return errors.Join(s.framed.Close(), s.PipeReader.Close())
 }

@@ -115,8 +115,10 @@ func (s *loopStorage) mountsOf(l layout) ([]mount.Mount, error) {
 }
 
 func bindMount(source, target string) mount.Mount {
-	return mount.Mount{Type: mount.TypeBind, Source: source, Target: target,
-		BindOptions: &mount.BindOptions{Propagation: mount.PropagationRPrivate}}
+	return mount.Mount{
+		Type: mount.TypeBind, Source: source, Target: target,
+		BindOptions: &mount.BindOptions{Propagation: mount.PropagationRPrivate},
+	}
 }
 
 // openFolder makes a folder that whoever runs in the container can write:

@@ -42,8 +42,8 @@ func (r *Runtime) shape(ctx context.Context, spec runtime.Spec) error {
 	if err := run(ctx, "tc", append([]string{"qdisc", "replace", "dev", r.bridgeName(spec.ID), "root"}, bucket...)...); err != nil {
 		return fmt.Errorf("limit bandwidth: %w", err)
 	}
-	inside := append([]string{"--net=/proc/" + strconv.Itoa(found.State.Pid) + "/ns/net",
-		"tc", "qdisc", "replace", "dev", "eth0", "root"}, bucket...)
+	namespace := "--net=/proc/" + strconv.Itoa(found.State.Pid) + "/ns/net"
+	inside := append([]string{namespace, "tc", "qdisc", "replace", "dev", "eth0", "root"}, bucket...)
 	if err := run(ctx, "nsenter", inside...); err != nil {
 		if again, findErr := r.find(ctx, spec.ID); findErr == nil && !again.State.Running {
 			return nil // ended while it was being limited
@@ -57,6 +57,6 @@ func (r *Runtime) shape(ctx context.Context, spec runtime.Spec) error {
 // burst is what the rate passes in 20 ms: two ticks of the slowest kernel.
 func tokenBucket(mbps int64) []string {
 	burst := max(minBurstBytes, mbps*1_000_000/8/50)
-	return []string{"tbf", "rate", strconv.FormatInt(mbps, 10) + "mbit",
-		"burst", strconv.FormatInt(burst, 10), "latency", shapeLatency}
+	rate := strconv.FormatInt(mbps, 10) + "mbit"
+	return []string{"tbf", "rate", rate, "burst", strconv.FormatInt(burst, 10), "latency", shapeLatency}
 }

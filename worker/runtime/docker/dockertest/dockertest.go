@@ -6,6 +6,7 @@ import (
 	"archive/tar"
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -34,7 +35,7 @@ func Client(t testing.TB) *client.Client {
 	}
 	api, err := client.NewClientWithOpts(client.FromEnv, client.WithAPIVersionNegotiation())
 	require.NoError(t, err)
-	t.Cleanup(func() { api.Close() })
+	t.Cleanup(func() { require.NoError(t, api.Close()) })
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 	defer cancel()
 	if _, err := api.Ping(ctx); err != nil {
@@ -44,12 +45,12 @@ func Client(t testing.TB) *client.Client {
 }
 
 // probeRoot builds the probe binary once and packs it into a root file system.
-var probeRoot = sync.OnceValues(func() ([]byte, error) {
+var probeRoot = sync.OnceValues(func() (content []byte, err error) {
 	dir, err := os.MkdirTemp("", "isun-probe")
 	if err != nil {
 		return nil, err
 	}
-	defer os.RemoveAll(dir)
+	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
 	binary := filepath.Join(dir, "probe")
 	build := exec.Command("go", "build", "-trimpath", "-ldflags=-s -w", "-o", binary,
 		"github.com/isuncoin/isuncoin/worker/runtime/runtimetest/probe")
@@ -57,7 +58,7 @@ var probeRoot = sync.OnceValues(func() ([]byte, error) {
 	if output, err := build.CombinedOutput(); err != nil {
 		return nil, fmt.Errorf("build probe: %w: %s", err, output)
 	}
-	content, err := os.ReadFile(binary)
+	content, err = os.ReadFile(binary)
 	if err != nil {
 		return nil, err
 	}
