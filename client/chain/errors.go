@@ -193,6 +193,9 @@ var (
 	querySuffix = regexp.MustCompile(`: (unknown request|invalid request|key not found)$`)
 )
 
+// Message is an error's text for a person: without the source lines that the SDK's errors carry.
+func Message(err error) string { return sourceLine.ReplaceAllString(err.Error(), "") }
+
 // cleanLog takes what means nothing to a person out of a node's error text.
 func cleanLog(log string) string {
 	clean := grpcPrefix.ReplaceAllString(log, "")

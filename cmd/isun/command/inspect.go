@@ -73,11 +73,10 @@ func (c *commands) runInspect(ctx context.Context, text string, history bool) er
 		}
 	}
 	return c.print(view, func() error {
-		err := c.writeLease(view.Lease)
 		if history {
-			err = errors.Join(err, c.say(""), c.writePlacements(view.History))
+			view.Placements = view.History
 		}
-		return err
+		return c.writeLease(view.Lease)
 	})
 }
 
@@ -93,7 +92,7 @@ func (c *commands) writeLease(l tenant.Lease) error {
 		{"image", l.Image},
 		{"replicas", fmt.Sprintf("%d of %d run", l.Running, l.Replicas)},
 		{"demand", format.Demand(l.Demand.Proto()) + " each"},
-		{"price", fmt.Sprintf("%s now, at most %s a replica", iscPerHour(l.HourPrice), format.HourPrice(l.MaxPrice))},
+		{"price", fmt.Sprintf("%s now for all, at most %s a replica", iscPerHour(l.HourPrice), format.HourPrice(l.MaxPrice))},
 		{"age", format.Duration(seconds(l.AgeSeconds))},
 	}
 	if l.FundedSeconds > 0 {

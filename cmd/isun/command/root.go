@@ -49,7 +49,7 @@ func Run(ctx context.Context, streams Streams, args []string) int {
 		fmt.Fprintln(streams.Err, "isun: interrupted")
 		return exitInterrupted
 	default:
-		fmt.Fprintln(streams.Err, "isun:", err)
+		fmt.Fprintln(streams.Err, "isun:", chain.Message(err))
 		return exitFailed
 	}
 }

@@ -36,7 +36,7 @@ type session struct {
 // open connects to the chain, with a key only where one is needed.
 func (c *commands) open(ctx context.Context, withKey bool) (*session, error) {
 	conn, err := chain.Dial(ctx, chain.Config{
-		ChainID: c.flags.chainID, Endpoints: c.flags.nodes, GasPrices: c.flags.gasPrices,
+		ChainID: c.flags.chainID, Endpoints: c.flags.nodes, GasPrices: c.flags.gasPrices, PollInterval: c.streams.Poll,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("%w; name a node with --node, or start a chain here with `isunchaind localnet`", err)
@@ -49,7 +49,11 @@ func (c *commands) open(ctx context.Context, withKey bool) (*session, error) {
 			return nil, err
 		}
 	}
-	s.client = tenant.New(conn, signer)
+	var opts []tenant.Option
+	if c.streams.Poll > 0 {
+		opts = append(opts, tenant.WithPoll(c.streams.Poll))
+	}
+	s.client = tenant.New(conn, signer, opts...)
 	return s, nil
 }
 

@@ -17,6 +17,8 @@ type Streams struct {
 	// Width of the terminal in characters; 0 when there is none.
 	Width int
 	Now   func() time.Time
+	// Poll is the pause between two looks at the chain; 0 is the usual.
+	Poll time.Duration
 }
 
 // StandardStreams are those of the process.
