@@ -10,7 +10,6 @@ import (
 	cerrdefs "github.com/containerd/errdefs"
 	"github.com/docker/docker/api/types/container"
 	"github.com/docker/docker/api/types/image"
-	"github.com/docker/docker/api/types/mount"
 	"golang.org/x/sync/errgroup"
 
 	"github.com/isuncoin/isuncoin/worker/runtime"
@@ -86,17 +85,19 @@ func (r *Runtime) create(ctx context.Context, spec runtime.Spec) (_ runtime.Stat
 			err = errors.Join(err, undoErr)
 		}
 	}()
-	var mounts []mount.Mount
+	var areas writable
 	group, groupCtx := errgroup.WithContext(ctx)
 	group.Go(func() (err error) {
-		mounts, err = r.storage.create(groupCtx, layout{spec: spec, extra: extra, owner: imageOwner(spec, img)})
+		areas, err = r.storage.create(groupCtx, layout{
+			spec: spec, scratchMiB: spec.ScratchMiB(), extra: extra, owner: imageOwner(spec, img),
+		})
 		return err
 	})
 	group.Go(func() error { return r.createNetwork(groupCtx, spec.ID) })
 	if err := group.Wait(); err != nil {
 		return runtime.State{}, err
 	}
-	if err := r.createContainer(ctx, spec, img.ID, mounts); err != nil {
+	if err := r.createContainer(ctx, spec, img.ID, areas); err != nil {
 		return runtime.State{}, err
 	}
 	return r.inspect(ctx, spec.ID)
@@ -104,14 +105,14 @@ func (r *Runtime) create(ctx context.Context, spec runtime.Spec) (_ runtime.Stat
 
 // createContainer creates and starts, again with other host ports if those it
 // chose were taken meanwhile.
-func (r *Runtime) createContainer(ctx context.Context, spec runtime.Spec, imageID string, mounts []mount.Mount) error {
+func (r *Runtime) createContainer(ctx context.Context, spec runtime.Spec, imageID string, areas writable) error {
 	for attempt := 1; ; attempt++ {
 		ports, err := r.choosePorts(ctx, spec.Ports)
 		if err != nil {
 			return err
 		}
 		created, err := r.api.ContainerCreate(ctx, containerConfig(spec, imageID),
-			r.hostConfig(spec, mounts, ports), networkingConfig(spec), nil, objectName(spec.ID))
+			r.hostConfig(spec, areas, ports), networkingConfig(spec), nil, objectName(spec.ID))
 		if err != nil {
 			return createError(err)
 		}

@@ -60,29 +60,30 @@ func (s *loopStorage) probe(ctx context.Context) error {
 	return errors.Join(err, s.remove(context.WithoutCancel(ctx), probeKey))
 }
 
-func (s *loopStorage) create(ctx context.Context, l layout) ([]mount.Mount, error) {
+func (s *loopStorage) create(ctx context.Context, l layout) (writable, error) {
 	key := l.spec.ID.Key()
 	if err := s.remove(ctx, key); err != nil {
-		return nil, err
+		return writable{}, err
 	}
-	disks := disksOf(l.spec)
+	disks := l.disks()
 	if err := s.checkRoom(disks); err != nil {
-		return nil, err
+		return writable{}, err
 	}
 	for _, d := range disks {
 		if err := s.makeDisk(ctx, key, d); err != nil {
-			return nil, err
+			return writable{}, err
 		}
 	}
-	return s.mountsOf(l)
+	mounts, err := s.mountsOf(l)
+	return writable{mounts: mounts}, err
 }
 
-func disksOf(spec runtime.Spec) []disk {
+func (l layout) disks() []disk {
 	var disks []disk
-	if scratch := spec.ScratchMiB(); scratch >= runtime.MinVolumeMiB {
-		disks = append(disks, disk{name: scratchDisk, sizeMiB: scratch})
+	if l.scratchMiB >= runtime.MinVolumeMiB {
+		disks = append(disks, disk{name: scratchDisk, sizeMiB: l.scratchMiB})
 	}
-	for _, v := range spec.Volumes {
+	for _, v := range l.spec.Volumes {
 		disks = append(disks, disk{name: volumePrefix + v.Name, sizeMiB: v.SizeMiB})
 	}
 	return disks
@@ -94,7 +95,7 @@ func (s *loopStorage) mountsOf(l layout) ([]mount.Mount, error) {
 	mounts := []mount.Mount{runMount()}
 	scratch := append([]string{"/tmp", "/var/tmp"}, l.extra...)
 	for i, target := range scratch {
-		if l.spec.ScratchMiB() < runtime.MinVolumeMiB {
+		if l.scratchMiB < runtime.MinVolumeMiB {
 			mounts = append(mounts, tmpfsMount(target, memoryScratchMiB))
 			continue
 		}

@@ -8,7 +8,6 @@ import (
 	"syscall"
 
 	"github.com/docker/docker/api/types/container"
-	"github.com/docker/docker/api/types/mount"
 	"github.com/docker/docker/api/types/network"
 	"github.com/docker/go-connections/nat"
 
@@ -40,7 +39,7 @@ const (
 func containerConfig(spec runtime.Spec, imageID string) *container.Config {
 	grace := stopSeconds(spec)
 	cfg := &container.Config{
-		Hostname:     fmt.Sprintf("replica-%d", spec.ID.Replica),
+		Hostname:     hostname(spec),
 		User:         spec.User,
 		Env:          spec.Env,
 		Cmd:          spec.Args,
@@ -74,7 +73,7 @@ func containerLabels(spec runtime.Spec) map[string]string {
 
 // hostConfig is the part that fences the container in. Nothing in it comes
 // from the image.
-func (r *Runtime) hostConfig(spec runtime.Spec, mounts []mount.Mount, ports map[string]uint16) *container.HostConfig {
+func (r *Runtime) hostConfig(spec runtime.Spec, areas writable, ports map[string]uint16) *container.HostConfig {
 	useInit := r.engine.InitBinary != ""
 	host := &container.HostConfig{
 		NetworkMode:   container.NetworkMode(objectName(spec.ID)),
@@ -90,12 +89,15 @@ func (r *Runtime) hostConfig(spec runtime.Spec, mounts []mount.Mount, ports map[
 		DNSSearch:      []string{"."}, // none of the host's own
 		IpcMode:        container.IPCModePrivate,
 		OomScoreAdj:    oomScoreAdj,
-		ReadonlyRootfs: true,
+		ReadonlyRootfs: areas.rootMiB == 0,
 		ShmSize:        shmBytes,
 		Runtime:        spec.Runtime,
-		Mounts:         mounts,
+		Mounts:         areas.mounts,
 		Init:           &useInit,
 		Resources:      r.resources(spec.Limits),
+	}
+	if areas.rootMiB > 0 {
+		host.StorageOpt = map[string]string{"size": strconv.FormatInt(areas.rootMiB, 10) + "m"}
 	}
 	files := nofileLimit()
 	host.Ulimits = []*container.Ulimit{
@@ -145,6 +147,9 @@ func networkingConfig(spec runtime.Spec) *network.NetworkingConfig {
 
 // objectName names the placement's container and its network.
 func objectName(id runtime.ID) string { return "isun-" + id.Key() }
+
+// hostname is what the placement calls itself.
+func hostname(spec runtime.Spec) string { return fmt.Sprintf("replica-%d", spec.ID.Replica) }
 
 func natPort(p runtime.Port) nat.Port {
 	return nat.Port(fmt.Sprintf("%d/%s", p.ContainerPort, p.Protocol.Transport()))

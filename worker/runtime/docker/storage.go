@@ -22,8 +22,8 @@ import (
 type storage interface {
 	kind() runtime.Storage
 	// create makes the storage of a new placement from nothing, whatever an
-	// earlier attempt left, and returns how to mount it.
-	create(ctx context.Context, l layout) ([]mount.Mount, error)
+	// earlier attempt left.
+	create(ctx context.Context, l layout) (writable, error)
 	// attach brings back what a reboot has unmounted.
 	attach(ctx context.Context, id runtime.ID) error
 	// remove deletes the storage of a placement, given by its key. What does
@@ -34,9 +34,19 @@ type storage interface {
 // layout is what a placement wants to write to.
 type layout struct {
 	spec runtime.Spec
+	// scratchMiB is for all that is no volume.
+	scratchMiB int64
 	// extra are folders the image declares as volumes; they share the scratch.
 	extra []string
 	owner owner
+}
+
+// writable is what a placement may write to.
+type writable struct {
+	mounts []mount.Mount
+	// rootMiB bounds the root file system by the engine's quota; 0 means that
+	// it is read-only.
+	rootMiB int64
 }
 
 // owner is who the first process runs as, as far as numbers tell.
@@ -59,23 +69,33 @@ func tmpfsMount(target string, sizeMiB int64) mount.Mount {
 
 // openStorage picks the best kind that works here, or the one asked for.
 func (r *Runtime) openStorage(ctx context.Context) (storage, error) {
-	loop := &loopStorage{root: r.scopeDir()}
-	switch r.cfg.Storage {
+	want := r.cfg.Storage
+	switch want {
 	case runtime.StorageTmpfs:
 		return tmpfsStorage{}, nil
-	case runtime.StorageLoop, "":
-		err := loop.probe(ctx)
-		if err == nil {
-			return loop, nil
-		}
-		if r.cfg.Storage != "" || ctx.Err() != nil {
+	case runtime.StorageLoop, runtime.StorageQuota, "":
+	default:
+		return nil, fmt.Errorf("docker runtime: storage %q is none of quota, loop, tmpfs", want)
+	}
+	loop := &loopStorage{root: r.scopeDir()}
+	if err := loop.probe(ctx); err != nil {
+		if want != "" || ctx.Err() != nil {
 			return nil, fmt.Errorf("loop storage: %w", err)
 		}
 		r.log.Warn("no disk images can be mounted, writable storage is memory", "error", err)
 		return tmpfsStorage{}, nil
-	default:
-		return nil, fmt.Errorf("docker runtime: storage %q is none of loop, tmpfs", r.cfg.Storage)
 	}
+	if want == runtime.StorageLoop {
+		return loop, nil
+	}
+	if err := r.probeQuota(ctx); err != nil {
+		if want == runtime.StorageQuota || ctx.Err() != nil {
+			return nil, fmt.Errorf("quota storage: %w", err)
+		}
+		r.log.Debug("the engine bounds no root file systems, they are read-only", "reason", err)
+		return loop, nil
+	}
+	return &quotaStorage{loopStorage: loop, dns: r.cfg.DNS}, nil
 }
 
 // scopeDir holds what belongs to this chain and node, so that even workers
@@ -160,9 +180,9 @@ type tmpfsStorage struct{}
 
 func (tmpfsStorage) kind() runtime.Storage { return runtime.StorageTmpfs }
 
-func (tmpfsStorage) create(_ context.Context, l layout) ([]mount.Mount, error) {
+func (tmpfsStorage) create(_ context.Context, l layout) (writable, error) {
 	scratch := append([]string{"/tmp", "/var/tmp"}, l.extra...)
-	share := max(1, l.spec.ScratchMiB()/int64(len(scratch)))
+	share := max(1, l.scratchMiB/int64(len(scratch)))
 	mounts := []mount.Mount{runMount()}
 	for _, target := range scratch {
 		mounts = append(mounts, tmpfsMount(target, share))
@@ -170,7 +190,7 @@ func (tmpfsStorage) create(_ context.Context, l layout) ([]mount.Mount, error) {
 	for _, v := range l.spec.Volumes {
 		mounts = append(mounts, tmpfsMount(v.Path, v.SizeMiB))
 	}
-	return mounts, nil
+	return writable{mounts: mounts}, nil
 }
 
 func (tmpfsStorage) attach(context.Context, runtime.ID) error { return nil }

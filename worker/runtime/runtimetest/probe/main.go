@@ -146,7 +146,7 @@ func check(err error) {
 	switch {
 	case err == nil:
 		return
-	case errors.Is(err, syscall.ENOSPC):
+	case errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT):
 		os.Exit(program.ExitNoSpace)
 	case errors.Is(err, syscall.EROFS):
 		os.Exit(program.ExitReadOnly)
