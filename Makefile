@@ -8,21 +8,24 @@ MAKEFLAGS   += --no-print-directory
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 COMMIT  ?= $(shell git rev-parse HEAD 2>/dev/null || echo unknown)
 
-# netgo: names are resolved by Go itself, the same way on every machine.
-BUILD_TAGS := netgo
+# RELEASE=1 builds what is handed to others: no folders of this machine in it, and names resolved by Go
+# itself, the same way everywhere. Otherwise programs are built as tests and the linter are, so that the
+# chain's thousand packages are compiled once and not once for each.
+RELEASE ?=
+BUILD_TAGS := $(if $(RELEASE),netgo)
 SDK_VERSION_PKG := github.com/cosmos/cosmos-sdk/version
 LDFLAGS = -X $(SDK_VERSION_PKG).Name=isuncoin \
 	-X $(SDK_VERSION_PKG).AppName=$(1) \
 	-X $(SDK_VERSION_PKG).Version=$(VERSION) \
 	-X $(SDK_VERSION_PKG).Commit=$(COMMIT) \
 	-X $(SDK_VERSION_PKG).BuildTags=$(BUILD_TAGS)
-BUILD_FLAGS = -trimpath -tags '$(BUILD_TAGS)' -ldflags '$(call LDFLAGS,$(1))'
+BUILD_FLAGS = $(if $(RELEASE),-trimpath) -tags '$(BUILD_TAGS)' -ldflags '$(call LDFLAGS,$(1))'
 BINARIES := isunchaind isun-worker isun
 
 # One package's tests on a busy two-core machine need minutes, never this long.
 TEST_TIMEOUT ?= 20m
 TEST_FLAGS ?=
-GO_TEST = go test -count=1 -timeout $(TEST_TIMEOUT) -tags '$(BUILD_TAGS)' $(TEST_FLAGS)
+GO_TEST = go test -count=1 -timeout $(TEST_TIMEOUT) $(TEST_FLAGS)
 
 # Simulation: blocks and seeds are kept short here; a long run sets them.
 export SIM_BLOCKS ?= 30
@@ -43,7 +46,7 @@ help: ## list the targets
 ##@ build
 
 .PHONY: build
-build: $(addprefix build/,$(BINARIES)) ## build isunchaind, isun-worker and isun into build/
+build: $(addprefix build/,$(BINARIES)) ## build isunchaind, isun-worker and isun into build/ (RELEASE=1: reproducible)
 
 # go build decides what is up to date, so the rule always runs.
 .PHONY: $(addprefix build/,$(BINARIES))
@@ -85,18 +88,18 @@ test-race: ## the worker, the clients and the image library under the race detec
 
 .PHONY: test-sim
 test-sim: ## random transactions against the whole chain (SIM_SEEDS, SIM_BLOCKS, SIM_BLOCK_SIZE)
-	go test -count=1 -timeout $(SIM_TIMEOUT) -tags '$(BUILD_TAGS) sims' $(TEST_FLAGS) ./tests/sim/...
+	go test -count=1 -timeout $(SIM_TIMEOUT) -tags sims $(TEST_FLAGS) ./tests/sim/...
 
 .PHONY: bench
 bench: ## benchmarks (BENCH chooses by pattern, BENCH_TIME how long each)
-	go test -run '^$$' -bench '$(BENCH)' -benchtime $(BENCH_TIME) -benchmem -timeout 60m -tags '$(BUILD_TAGS)' ./tests/bench/...
+	go test -run '^$$' -bench '$(BENCH)' -benchtime $(BENCH_TIME) -benchmem -timeout 60m ./tests/bench/...
 
 ##@ run
 
 .PHONY: demo
 demo: build ## the main job on this machine, start to finish (KEEP=1 leaves it running)
 	@scripts/ensure-docker.sh
-	go build -trimpath -tags '$(BUILD_TAGS)' -o build/demo-runner ./scripts/demo
+	go build -o build/demo-runner ./scripts/demo
 	KEEP='$(KEEP)' build/demo-runner
 
 .PHONY: localnet
