@@ -36,7 +36,7 @@ func MsgRegisterNodeFactory(k *keeper.Keeper) factory[*types.MsgRegisterNode] {
 			reporter.Skip(err.Error())
 			return nil, nil
 		}
-		bond, ok := drawBond(data.Rand(), operator, params.MinBond)
+		bond, ok := drawBond(data.Rand(), &operator, params.MinBond)
 		if !ok {
 			reporter.Skip("not enough for a bond")
 			return nil, nil
@@ -90,7 +90,7 @@ func MsgUpdateNodeFactory(k *keeper.Keeper) factory[*types.MsgUpdateNode] {
 				return nil, nil
 			}
 		case 3:
-			bond, ok := drawBond(data.Rand(), operator, math.OneInt())
+			bond, ok := drawBond(data.Rand(), &operator, math.OneInt())
 			if !ok {
 				reporter.Skip("not enough for a bond")
 				return nil, nil
@@ -204,8 +204,9 @@ func freeAgent(
 	return agent, !reporter.IsSkipped()
 }
 
-// drawBond draws at most half of what an account can spend, so that it can pay fees.
-func drawBond(r *simsx.XRand, account simsx.SimAccount, least math.Int) (sdk.Coin, bool) {
+// drawBond draws at most half of what an account can spend, and sets it aside: fees are drawn from the rest. The account is a
+// pointer because a copy keeps a balance of its own.
+func drawBond(r *simsx.XRand, account *simsx.SimAccount, least math.Int) (sdk.Coin, bool) {
 	most := account.LiquidBalance().AmountOf(types.BaseDenom).QuoRaw(2)
 	if most.LT(least) {
 		return sdk.Coin{}, false
