@@ -98,9 +98,12 @@ func (s EmissionState) Validate() error {
 		name  string
 		value math.Int
 	}{
-		{"initial_supply", s.InitialSupply}, {"minted_to_nodes", s.MintedToNodes},
-		{"minted_to_validators", s.MintedToValidators}, {"due_to_validators", s.DueToValidators},
-		{"burned", s.Burned}, {"unclaimed", s.Unclaimed},
+		{"initial_supply", s.InitialSupply},
+		{"minted_to_nodes", s.MintedToNodes},
+		{"minted_to_validators", s.MintedToValidators},
+		{"due_to_validators", s.DueToValidators},
+		{"burned", s.Burned},
+		{"unclaimed", s.Unclaimed},
 	} {
 		if err := checkUisc(amount.value); err != nil {
 			return fmt.Errorf("emission.%s: %w", amount.name, err)

@@ -67,8 +67,10 @@ func TestParamBounds(t *testing.T) {
 		"min_bond":      func(p *types.Params) *math.Int { return &p.MinBond },
 		"bond_per_suns": func(p *types.Params) *math.Int { return &p.BondPerSuns },
 	} {
-		check(t, name, map[math.Int]bool{{}: false, math.NewInt(-1): false, math.ZeroInt(): false, math.OneInt(): true,
-			most: true, most.AddRaw(1): false}, func(p *types.Params, v math.Int) { *of(p) = v })
+		check(t, name, map[math.Int]bool{
+			{}: false, math.NewInt(-1): false, math.ZeroInt(): false, math.OneInt(): true,
+			most: true, most.AddRaw(1): false,
+		}, func(p *types.Params, v math.Int) { *of(p) = v })
 	}
 }
 
