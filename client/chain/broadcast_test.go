@@ -188,10 +188,11 @@ func TestSendCountsWhatWaitsInTheMempool(t *testing.T) {
 			results <- err
 		}()
 	}
-	require.Eventually(t, func() bool { return b.node.Calls("broadcast_tx_sync") >= 2 && b.node.Calls("tx") > 4 },
-		5*time.Second, time.Millisecond)
-	b.chain.NextBlock()
-	b.chain.NextBlock()
+	require.Eventually(t, func() bool { return b.node.Calls("broadcast_tx_sync") >= 2 }, 5*time.Second, time.Millisecond)
+	require.Eventually(t, func() bool {
+		b.chain.NextBlock()
+		return b.chain.TxCount() == 2
+	}, 5*time.Second, time.Millisecond)
 	require.NoError(t, <-results)
 	require.NoError(t, <-results)
 	require.Equal(t, 2, b.fundings())

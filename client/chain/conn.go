@@ -179,7 +179,8 @@ func queryStatus(res abci.ResponseQuery) error {
 			code = codes.NotFound
 		}
 	}
-	return &queryError{status: status.New(code, cleanLog(res.Log)), cause: registeredIn(res.Log)}
+	log := cleanQueryLog(res.Log)
+	return &queryError{status: status.New(code, log), cause: registeredIn(log)}
 }
 
 // requestedHeight reads the height header of a query.

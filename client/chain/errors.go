@@ -80,7 +80,7 @@ func newTxError(hash string, height int64, codespace string, code uint32, log st
 	e := &TxError{Hash: hash, Height: height, Codespace: codespace, Code: code, Log: cleanLog(log)}
 	e.cause = registered(codespace, code)
 	if e.cause == nil {
-		e.cause = registeredIn(log)
+		e.cause = registeredIn(e.Log)
 	}
 	e.Hint = hintFor(e.cause)
 	return e
@@ -141,10 +141,9 @@ func registered(codespace string, code uint32) error {
 	return nil
 }
 
-// registeredIn finds a registered error by its text: queries and simulations do not say its code. This project's errors
+// registeredIn finds a registered error by its text, which has been cleaned: queries and simulations do not say its code. This project's errors
 // come before the SDK's, which wrap them; among each, the one that stands last is the innermost.
 func registeredIn(log string) error {
-	log = cleanLog(log)
 	var found *errorsmod.Error
 	at, own := -1, false
 	for _, e := range knownErrors() {
@@ -200,9 +199,11 @@ func Message(err error) string { return sourceLine.ReplaceAllString(err.Error(),
 func cleanLog(log string) string {
 	clean := grpcPrefix.ReplaceAllString(log, "")
 	clean = sourceLine.ReplaceAllString(clean, "")
-	if routed := querySuffix.ReplaceAllString(clean, ""); strings.Contains(log, "rpc error") || gasSuffix.MatchString(log) {
-		clean = routed
-	}
-	clean = gasSuffix.ReplaceAllString(clean, "")
 	return strings.TrimSpace(clean)
+}
+
+// cleanQueryLog does the same for the error of a query or a simulation.
+func cleanQueryLog(log string) string {
+	clean := querySuffix.ReplaceAllString(cleanLog(log), "")
+	return gasSuffix.ReplaceAllString(clean, "")
 }
