@@ -84,7 +84,6 @@ func (k Keeper) advanceSequence(ctx context.Context, id sunstypes.NodeID, sequen
 func (k Keeper) recordUsage(
 	ctx context.Context, node sunstypes.NodeID, key leasetypes.PlacementKey, entry types.UsageEntry,
 ) (uint64, error) {
-	entry.ID = leasetypes.PlacementIDFromKey(key)
 	credited, err := k.leases.CreditService(ctx, node, entry.ID, entry.ServedMs)
 	if err != nil {
 		return 0, err

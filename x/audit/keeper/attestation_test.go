@@ -124,7 +124,7 @@ func TestAttestRefused(t *testing.T) {
 		{"entry twice", func(_ *fixture, m *types.MsgAttestUsage) { m.Entries = append(m.Entries, usage(1, 300)) }, types.ErrDuplicateEntry},
 		{"entry twice in another spelling", func(_ *fixture, m *types.MsgAttestUsage) {
 			m.Entries = append(m.Entries, types.UsageEntry{ID: upper, ServedMs: 300})
-		}, types.ErrDuplicateEntry},
+		}, leasetypes.ErrInvalidID},
 		{"entry of nothing", func(_ *fixture, m *types.MsgAttestUsage) { m.Entries = []types.UsageEntry{{}} }, leasetypes.ErrInvalidID},
 		{"served went back", func(_ *fixture, m *types.MsgAttestUsage) { m.Entries[0].ServedMs = 99 }, types.ErrUsageWentBackwards},
 		{"CPU went back", func(_ *fixture, m *types.MsgAttestUsage) { m.Entries[0].CpuMs = 100 }, types.ErrUsageWentBackwards},
@@ -193,20 +193,6 @@ func TestAttestMostEntries(t *testing.T) {
 
 	_, _, err = f.attest(attestMsg(node, 2, append(entries, usage(types.MaxEntries+1, 1))...))
 	require.ErrorIs(t, err, types.ErrTooManyEntries)
-}
-
-// Ids are stored as the chain writes them, however they were sent.
-func TestAttestCanonicalIDs(t *testing.T) {
-	f := newFixture(t)
-	node := f.addNode("operator")
-	entry := usage(1, 10)
-	entry.ID.Tenant = strings.ToUpper(entry.ID.Tenant)
-	_, _, err := f.attest(attestMsg(node, 1, entry))
-	require.NoError(t, err)
-	require.Equal(t, placement(1), f.leases.calls[0].id)
-	stored, err := f.usage(1)
-	require.NoError(t, err)
-	require.Equal(t, usage(1, 10), stored)
 }
 
 func TestUsageIsPrunedWithItsPlacement(t *testing.T) {

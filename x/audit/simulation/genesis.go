@@ -3,7 +3,6 @@ package simulation
 
 import (
 	"math/rand"
-	"time"
 
 	"cosmossdk.io/math"
 
@@ -19,11 +18,11 @@ func RandomizedGenState(simState *module.SimulationState) {
 	simState.GenState[types.ModuleName] = simState.Cdc.MustMarshalJSON(genesis)
 }
 
-// randomParams keeps the interval at its least, which every silence limit but the shortest allows, and what a node needs
-// within what simulated nodes have.
+// randomParams keeps the interval at its least, which every silence limit allows, and what a node needs within what
+// simulated nodes have.
 func randomParams(r *rand.Rand) types.Params {
 	return types.Params{
-		AttestInterval:     time.Second,
+		AttestInterval:     types.MinAttestInterval,
 		AuditBond:          math.NewInt(1 + r.Int63n(2_000_000)),
 		MinNodeMilliSuns:   1 + uint64(r.Int63n(2000)),
 		ClaimEpochs:        types.MinClaimEpochs + uint64(r.Int63n(10)),

@@ -88,9 +88,6 @@ func (g GenesisState) validateUsage() error {
 		if err != nil {
 			return fmt.Errorf("usage: %w", err)
 		}
-		if leasetypes.PlacementIDFromKey(key) != entry.ID {
-			return fmt.Errorf("usage: %s: addresses are written in lower case", entry.ID)
-		}
 		if previous, err = after(previous, leasetypes.PlacementKeyCodec, key); err != nil {
 			return fmt.Errorf("usage: %s: %w", entry.ID, err)
 		}

@@ -10,8 +10,9 @@ import (
 
 // Bounds of the params. Short durations are allowed down to a second: demonstrations and tests run hours in seconds.
 const (
-	// MinAttestInterval: below a second every busy node would attest in every block.
-	MinAttestInterval = time.Second
+	// MinAttestInterval is below the least silence limit of x/suns, a second, so that every silence limit leaves room for an
+	// interval; with less, every busy node would attest in every block.
+	MinAttestInterval = 500 * time.Millisecond
 	// MaxAttestInterval: beyond an hour a span could settle before a single attestation of it came.
 	MaxAttestInterval = time.Hour
 	// MinMinNodeMilliSuns: nodes of 0 SUNS do not exist, so 0 would be an unset param.

@@ -24,8 +24,8 @@ func TestParamsValidate(t *testing.T) {
 	}{
 		{"default", func(*types.Params) {}, true},
 		{"unset", func(p *types.Params) { *p = types.Params{} }, false},
-		{"interval least", func(p *types.Params) { p.AttestInterval = time.Second }, true},
-		{"interval below", func(p *types.Params) { p.AttestInterval = time.Second - 1 }, false},
+		{"interval least", func(p *types.Params) { p.AttestInterval = types.MinAttestInterval }, true},
+		{"interval below", func(p *types.Params) { p.AttestInterval = types.MinAttestInterval - 1 }, false},
 		{"interval negative", func(p *types.Params) { p.AttestInterval = -time.Minute }, false},
 		{"interval most", func(p *types.Params) { p.AttestInterval = time.Hour }, true},
 		{"interval above", func(p *types.Params) { p.AttestInterval = time.Hour + 1 }, false},
@@ -63,6 +63,7 @@ func TestParamsValidate(t *testing.T) {
 // The defaults of the two modules fit together.
 func TestDefaultsFitSuns(t *testing.T) {
 	require.NoError(t, types.DefaultParams().ValidateWith(sunstypes.DefaultParams()))
+	require.Less(t, types.MinAttestInterval, sunstypes.MinSilenceLimit, "every silence limit leaves room for an interval")
 }
 
 func TestSharePerNode(t *testing.T) {

@@ -41,12 +41,10 @@ func (m *MsgAttestUsage) Validate() ([]leasetypes.PlacementKey, error) {
 		if err != nil {
 			return nil, err
 		}
-		// An address has two spellings, so ids are compared as the chain writes them.
-		id := leasetypes.PlacementIDFromKey(key)
-		if _, ok := seen[id]; ok {
-			return nil, ErrDuplicateEntry.Wrapf("placement %s", id)
+		if _, ok := seen[entry.ID]; ok {
+			return nil, ErrDuplicateEntry.Wrapf("placement %s", entry.ID)
 		}
-		seen[id] = struct{}{}
+		seen[entry.ID] = struct{}{}
 		if err := entry.ValidateBounds(); err != nil {
 			return nil, err
 		}
