@@ -86,13 +86,15 @@ type Runtime struct {
 	engine  system.Info
 	// locks orders calls that change one placement.
 	locks keyedMutex
+	// lock is held by the first process of this chain and node, else nil.
+	lock *os.File
 }
 
 var _ runtime.Runtime = (*Runtime)(nil)
 
-// New connects, finds out how storage can be limited, and removes what an
-// earlier worker of this chain and node left half made. ErrUnavailable if no
-// engine answers.
+// New connects, finds out how storage can be limited, and, if no other process
+// has the same chain and node open, removes what an earlier one left half made.
+// ErrUnavailable if no engine answers.
 func New(ctx context.Context, cfg Config) (*Runtime, error) {
 	if err := cfg.setDefaults(); err != nil {
 		return nil, err
@@ -107,7 +109,7 @@ func New(ctx context.Context, cfg Config) (*Runtime, error) {
 	}
 	r := &Runtime{cfg: cfg, api: api, log: cfg.Logger}
 	if err := r.open(ctx); err != nil {
-		return nil, errors.Join(err, api.Close())
+		return nil, errors.Join(err, r.Close())
 	}
 	return r, nil
 }
@@ -180,7 +182,12 @@ func setDefault[T comparable](value *T, otherwise T) {
 }
 
 // Close implements runtime.Runtime.
-func (r *Runtime) Close() error { return r.api.Close() }
+func (r *Runtime) Close() error {
+	if r.lock == nil {
+		return r.api.Close()
+	}
+	return errors.Join(r.lock.Close(), r.api.Close())
+}
 
 // Info implements runtime.Runtime.
 func (r *Runtime) Info(ctx context.Context) (runtime.Info, error) {

@@ -191,6 +191,24 @@ func TestDebrisIsSwept(t *testing.T) {
 	f.ensure(t, lost) // and it can be made again
 }
 
+// TestSecondProcessSweepsNothing: what looks like debris may be the first
+// one's work under way.
+func TestSecondProcessSweepsNothing(t *testing.T) {
+	f := newFixture(t)
+	half := f.spec().ID
+	require.NoError(t, f.createNetwork(f.ctx, half))
+	second := newRuntime(t, f.dir, f.cfg.Node)
+	networks, err := f.networksOf(f.ctx, half)
+	require.NoError(t, err)
+	require.Len(t, networks, 1)
+	require.NoError(t, second.Close())
+
+	f.reopen(t)
+	networks, err = f.networksOf(f.ctx, half)
+	require.NoError(t, err)
+	require.Empty(t, networks)
+}
+
 // TestForeignContainersAreLeftAlone: neither one without labels, nor one whose
 // image claims to be ours, nor one that has our name.
 func TestForeignContainersAreLeftAlone(t *testing.T) {

@@ -44,7 +44,6 @@ const (
 	// mountOptions: a tenant's file system must bring neither devices nor
 	// set-user-id programs.
 	mountOptions = "loop,nodev,nosuid"
-	probeKey     = "probe"
 )
 
 type disk struct {
@@ -54,10 +53,17 @@ type disk struct {
 
 func (s *loopStorage) kind() runtime.Storage { return runtime.StorageLoop }
 
-// probe tries the whole way once on a small image.
-func (s *loopStorage) probe(ctx context.Context) error {
-	err := s.makeDisk(ctx, probeKey, disk{name: scratchDisk, sizeMiB: runtime.MinVolumeMiB})
-	return errors.Join(err, s.remove(context.WithoutCancel(ctx), probeKey))
+// probeLoop tries the whole way once on a small image, in a folder of its own:
+// another process may be doing the same.
+func probeLoop(ctx context.Context, stateDir string) error {
+	dir, err := os.MkdirTemp(stateDir, probePrefix)
+	if err != nil {
+		return fmt.Errorf("placement storage: %w", err)
+	}
+	s := &loopStorage{root: stateDir}
+	key := filepath.Base(dir)
+	err = s.makeDisk(ctx, key, disk{name: scratchDisk, sizeMiB: runtime.MinVolumeMiB})
+	return errors.Join(err, s.remove(context.WithoutCancel(ctx), key))
 }
 
 func (s *loopStorage) create(ctx context.Context, l layout) (writable, error) {
@@ -258,7 +264,8 @@ func (s *loopStorage) checkRoom(disks []disk) error {
 }
 
 func (s *loopStorage) promisedBytes() (int64, error) {
-	images, err := filepath.Glob(filepath.Join(s.root, "*", "*"+imageSuffix))
+	// Of all nodes that share the state directory, and so its disk.
+	images, err := filepath.Glob(filepath.Join(filepath.Dir(s.root), "*", "*", "*"+imageSuffix))
 	if err != nil {
 		return 0, fmt.Errorf("placement storage: %w", err)
 	}

@@ -6,9 +6,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/docker/docker/api/types/container"
@@ -105,7 +107,7 @@ func (r *Runtime) probeQuota(ctx context.Context) (err error) {
 	if !quotaPossible(r.engine) {
 		return fmt.Errorf("%w: storage driver %s, %v", errNoQuota, r.engine.Driver, r.engine.DriverStatus)
 	}
-	ref := "isun/quota-probe:" + filepath.Base(r.scopeDir())
+	ref := "isun/quota-probe:" + strconv.FormatUint(rand.Uint64(), 16)
 	if err := r.importEmpty(ctx, ref); err != nil {
 		return err
 	}

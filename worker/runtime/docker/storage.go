@@ -78,7 +78,7 @@ func (r *Runtime) openStorage(ctx context.Context) (storage, error) {
 		return nil, fmt.Errorf("docker runtime: storage %q is none of quota, loop, tmpfs", want)
 	}
 	loop := &loopStorage{root: r.scopeDir()}
-	if err := loop.probe(ctx); err != nil {
+	if err := probeLoop(ctx, r.cfg.StateDir); err != nil {
 		if want != "" || ctx.Err() != nil {
 			return nil, fmt.Errorf("loop storage: %w", err)
 		}

@@ -5,6 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
+	"syscall"
+	"time"
 
 	"github.com/docker/docker/api/types/container"
 	"github.com/docker/docker/api/types/network"
@@ -12,15 +15,49 @@ import (
 	"github.com/isuncoin/isuncoin/worker/runtime"
 )
 
+const (
+	lockFile    = "lock"
+	probePrefix = "probe-"
+	// probeMaxAge is far beyond what a probe takes.
+	probeMaxAge = 10 * time.Minute
+)
+
+// lockScope takes the lock of this chain and node, which the process holds
+// until Close or its end. It reports false if another process has it.
+func (r *Runtime) lockScope() (bool, error) {
+	if err := os.MkdirAll(r.scopeDir(), 0o700); err != nil {
+		return false, fmt.Errorf("lock state directory: %w", err)
+	}
+	file, err := os.OpenFile(filepath.Join(r.scopeDir(), lockFile), os.O_CREATE|os.O_RDWR, 0o600)
+	if err != nil {
+		return false, fmt.Errorf("lock state directory: %w", err)
+	}
+	err = syscall.Flock(int(file.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
+	if err == nil {
+		r.lock = file
+		return true, nil
+	}
+	if errors.Is(err, syscall.EWOULDBLOCK) {
+		return false, file.Close()
+	}
+	return false, errors.Join(fmt.Errorf("lock state directory: %w", err), file.Close())
+}
+
 // sweep removes networks and storage of this chain and node that have no
 // container: left by a crash in the middle of a creation or a removal.
 // Containers themselves are the reconciler's to judge.
+//
+// Only the first process of a node sweeps: to a second, such as a command that
+// asks how things are, a creation that is under way looks like debris.
 func (r *Runtime) sweep(ctx context.Context) error {
+	if first, err := r.lockScope(); err != nil || !first {
+		return err
+	}
 	alive, err := r.liveKeys(ctx)
 	if err != nil {
 		return err
 	}
-	return errors.Join(r.sweepNetworks(ctx, alive), r.sweepStorage(ctx, alive))
+	return errors.Join(r.sweepNetworks(ctx, alive), r.sweepStorage(ctx, alive), r.sweepProbes(ctx))
 }
 
 // liveKeys lists the keys of all our containers, by name, so that not even a
@@ -63,11 +100,27 @@ func (r *Runtime) sweepStorage(ctx context.Context, alive map[string]bool) error
 	}
 	var errs []error
 	for _, key := range keys {
-		if alive[key] {
+		if alive[key] || key == lockFile {
 			continue
 		}
 		r.log.Info("removing storage without container", "key", key)
 		errs = append(errs, r.storage.remove(ctx, key), r.removeDir(key))
+	}
+	return errors.Join(errs...)
+}
+
+// sweepProbes removes what a process that was killed while it probed has left.
+func (r *Runtime) sweepProbes(ctx context.Context) error {
+	dirs, err := filepath.Glob(filepath.Join(r.cfg.StateDir, probePrefix+"*"))
+	if err != nil {
+		return fmt.Errorf("list probes: %w", err)
+	}
+	var errs []error
+	s := &loopStorage{root: r.cfg.StateDir}
+	for _, dir := range dirs {
+		if info, err := os.Stat(dir); err == nil && time.Since(info.ModTime()) > probeMaxAge {
+			errs = append(errs, s.remove(ctx, filepath.Base(dir)))
+		}
 	}
 	return errors.Join(errs...)
 }
