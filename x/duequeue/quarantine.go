@@ -3,6 +3,7 @@ package duequeue
 import (
 	"context"
 	"errors"
+	"strings"
 
 	"cosmossdk.io/collections"
 
@@ -36,13 +37,19 @@ func (q Quarantine) Add(ctx context.Context, item QuarantinedItem) (QuarantinedI
 		return item, err
 	}
 	item.Number = last + 1
-	if len(item.Error) > maxErrorBytes {
-		item.Error = item.Error[:maxErrorBytes]
-	}
+	item.Error = shortText(item.Error)
 	if err := q.Count.Set(ctx, item.Number); err != nil {
 		return item, err
 	}
 	return item, q.Items.Set(ctx, item.Number, item)
+}
+
+// shortText bounds a text and keeps it valid: errors quote what users sent, and no client decodes a string that is not UTF-8.
+func shortText(text string) string {
+	if len(text) > maxErrorBytes {
+		text = text[:maxErrorBytes]
+	}
+	return strings.ToValidUTF8(text, "")
 }
 
 func (q Quarantine) last(ctx context.Context) (uint64, error) {
