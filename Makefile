@@ -5,8 +5,11 @@ SHELL       := /bin/bash
 .DEFAULT_GOAL := help
 MAKEFLAGS   += --no-print-directory
 
-VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
+# Asked once, so that all programs of one build say the same; without taking git's lock from anybody.
+VERSION ?= $(shell GIT_OPTIONAL_LOCKS=0 git describe --tags --always --dirty 2>/dev/null || echo dev)
+VERSION := $(VERSION)
 COMMIT  ?= $(shell git rev-parse HEAD 2>/dev/null || echo unknown)
+COMMIT  := $(COMMIT)
 
 # RELEASE=1 builds what is handed to others: no folders of this machine in it, and names resolved by Go
 # itself, the same way everywhere. Otherwise programs are built as tests and the linter are, so that the
