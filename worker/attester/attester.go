@@ -152,6 +152,9 @@ func (a *Attester) Step(ctx context.Context, view chain.View) error {
 	return fmt.Errorf("%s (%s): %w", plan.Kind, plan.Reason, err)
 }
 
+// Final attests what is left, due or not: the worker is about to stop.
+func (a *Attester) Final(ctx context.Context, view chain.View) error { return a.attest(ctx, view) }
+
 func (a *Attester) checkIn(ctx context.Context, view chain.View) error {
 	sentAt, clockAt := a.watchdog.Now(), view.ClockMs(a.clock())
 	if err := a.sender.Send(ctx, &sunstypes.MsgCheckIn{Agent: a.agent}); err != nil {

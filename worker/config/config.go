@@ -59,6 +59,8 @@ type Offer struct {
 // Network says how tenants reach the machine.
 type Network struct {
 	PublishedAddress string `toml:"published_address" json:"published_address" comment:"Host name or IP that tenants reach placements at; empty picks the address this machine uses towards the chain."`
+	PortFirst        uint16 `toml:"port_first" json:"port_first" comment:"Host ports that placements are published on, first and last; open them in your router."`
+	PortLast         uint16 `toml:"port_last" json:"port_last"`
 }
 
 // Engine says how to reach the container engine.
@@ -104,11 +106,12 @@ type Host struct {
 // Default suits one machine with a chain and an engine on it.
 func Default() Config {
 	return Config{
-		Chain:  Chain{Endpoints: []string{"tcp://127.0.0.1:26657"}, PollInterval: Duration(time.Second)},
-		Fees:   Fees{GasAdjustment: 1.5},
-		Offer:  Offer{Share: 60, ReserveMemory: 1024, ReserveDisk: 8192, BandwidthMbps: 100},
-		Engine: Engine{Host: "unix:///var/run/docker.sock", Guard: true},
-		Images: Images{Layouts: []string{}, Registries: true},
+		Chain:   Chain{Endpoints: []string{"tcp://127.0.0.1:26657"}, PollInterval: Duration(time.Second)},
+		Fees:    Fees{GasAdjustment: 1.5},
+		Offer:   Offer{Share: 60, ReserveMemory: 1024, ReserveDisk: 8192, BandwidthMbps: 100},
+		Network: Network{PortFirst: 30000, PortLast: 32767},
+		Engine:  Engine{Host: "unix:///var/run/docker.sock", Guard: true},
+		Images:  Images{Layouts: []string{}, Registries: true},
 		Placements: Placements{
 			Parallel: 4, MaxFailures: 5, StopGrace: Duration(10 * time.Second),
 			SampleEvery: Duration(time.Second), PersistEvery: Duration(5 * time.Second),
@@ -209,6 +212,9 @@ func (c Config) Validate() error {
 		if _, _, err := net.SplitHostPort(c.Metrics.Listen); err != nil {
 			return fmt.Errorf("metrics.listen: %w", err)
 		}
+	}
+	if n := c.Network; n.PortFirst < 1024 || n.PortLast < n.PortFirst {
+		return fmt.Errorf("network.port_first and port_last are %d and %d: want a range of ports above 1023", n.PortFirst, n.PortLast)
 	}
 	if a := c.Network.PublishedAddress; strings.ContainsAny(a, " /") || len(a) > 253 {
 		return fmt.Errorf("network.published_address %q is not a host name or IP", a)

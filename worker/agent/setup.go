@@ -1,0 +1,346 @@
+package agent
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"time"
+
+	dockerclient "github.com/docker/docker/client"
+	"golang.org/x/sync/errgroup"
+
+	chainclient "github.com/isuncoin/isuncoin/client/chain"
+	"github.com/isuncoin/isuncoin/uai"
+	"github.com/isuncoin/isuncoin/worker/bench"
+	"github.com/isuncoin/isuncoin/worker/bootclock"
+	"github.com/isuncoin/isuncoin/worker/chain"
+	"github.com/isuncoin/isuncoin/worker/config"
+	"github.com/isuncoin/isuncoin/worker/control"
+	"github.com/isuncoin/isuncoin/worker/identity"
+	"github.com/isuncoin/isuncoin/worker/images"
+	"github.com/isuncoin/isuncoin/worker/journal"
+	"github.com/isuncoin/isuncoin/worker/meter"
+	"github.com/isuncoin/isuncoin/worker/metrics"
+	"github.com/isuncoin/isuncoin/worker/netguard"
+	"github.com/isuncoin/isuncoin/worker/runtime"
+	"github.com/isuncoin/isuncoin/worker/runtime/docker"
+	"github.com/isuncoin/isuncoin/worker/sizing"
+	sunstypes "github.com/isuncoin/isuncoin/x/suns/types"
+	uaitypes "github.com/isuncoin/isuncoin/x/uai/types"
+)
+
+// ErrRunning: a worker runs in this home already.
+var ErrRunning = errors.New("a worker is running in this home already")
+
+// engineRetry is how often a worker looks for an engine that does not answer.
+const engineRetry = 5 * time.Second
+
+// guardEvery is how often the firewall rules are put back, in case somebody
+// flushed them.
+const guardEvery = time.Minute
+
+// connectTimeout bounds the first try to reach the chain.
+const connectTimeout = 5 * time.Second
+
+// Start runs the worker of a home until ctx ends.
+func Start(ctx context.Context, home config.Home, cfg config.Config, log *slog.Logger) error {
+	unlock, err := Lock(home.Lock())
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	node, err := identity.LoadNode(home.Node())
+	if err != nil {
+		return err
+	}
+	key, err := identity.LoadKey(home.AgentKey())
+	if err != nil {
+		return err
+	}
+	report, err := bench.Load(home.Report())
+	if err != nil {
+		return fmt.Errorf("%w; run `isun-worker join` to measure the machine again", err)
+	}
+	log = log.With("node", node.ID().String())
+	rt, api, err := openEngine(ctx, home, cfg, node, log)
+	if err != nil {
+		return err
+	}
+	defer rt.Close()
+	defer api.Close()
+	guard, err := openGuard(ctx, cfg)
+	if err != nil {
+		return err
+	}
+	return run(ctx, parts{home: home, cfg: cfg, node: node, key: key, report: report, rt: rt, api: api, guard: guard, log: log})
+}
+
+// parts are what is open while a worker runs.
+type parts struct {
+	home   config.Home
+	cfg    config.Config
+	node   identity.Node
+	key    identity.Key
+	report bench.Report
+	rt     runtime.Runtime
+	api    *dockerclient.Client
+	guard  *netguard.Guard
+	log    *slog.Logger
+}
+
+func run(ctx context.Context, p parts) error {
+	j, setAside, err := journal.Open(p.home.Journal())
+	if err != nil {
+		return err
+	}
+	defer j.Close()
+	if setAside != "" {
+		p.log.Error("THE JOURNAL WAS DAMAGED and has been set aside; usage goes on from what the chain holds", "kept_as", setAside)
+	}
+	boot, err := bootclock.New(p.cfg.Host.Proc)
+	if err != nil {
+		return err
+	}
+	start := time.Now()
+	clock := func() time.Duration { return time.Since(start) + time.Second } // 0 means never
+	signer, err := chainclient.NewKeySigner(p.key.Private().Key)
+	if err != nil {
+		return err
+	}
+	client, err := chain.NewClient(ChainConfig(p.cfg, p.node.ChainID), signer, p.node.ID(), clock)
+	if err != nil {
+		return err
+	}
+	defer client.Close()
+	if err := connect(ctx, client, p.log); err != nil {
+		return err
+	}
+	store, err := images.New(images.Docker(p.api), images.Config{
+		Layouts: p.cfg.Images.Layouts, StateFile: filepath.Join(string(p.home), "images.json"),
+		NoPull: !p.cfg.Images.Registries, Logger: p.log,
+	})
+	if err != nil {
+		return err
+	}
+	defer store.Close()
+	published := Published(p.cfg)
+	worker, err := New(Options{
+		Node: p.node, Chain: client, Runtime: p.rt, Images: resolver{store}, Journal: j,
+		Meter:  meter.New(meter.NewHost(p.cfg.Host.Proc, p.cfg.Host.Sys), meter.Clock(clock)),
+		Switch: control.NewSwitch(p.home.Paused()), Boot: boot, Clock: clock, Limits: limits(p.report),
+		Published: published, OCIRuntime: p.cfg.Engine.Runtime, StopGrace: p.cfg.Placements.StopGrace.D(),
+		Parallel: p.cfg.Placements.Parallel, MaxFailures: p.cfg.Placements.MaxFailures,
+		PollEvery: p.cfg.Chain.PollInterval.D(), SampleEvery: p.cfg.Placements.SampleEvery.D(),
+		PersistEvery: p.cfg.Placements.PersistEvery.D(),
+		Endpoint:     client.Endpoint, Engine: engineName(ctx, p.rt), Log: p.log,
+	})
+	if err != nil {
+		return err
+	}
+	p.log.Info("worker runs", "chain", p.node.ChainID, "endpoint", client.Endpoint(), "published", published,
+		"agent", p.node.Agent, "paused", control.NewSwitch(p.home.Paused()).Paused())
+	all, ctx := errgroup.WithContext(ctx)
+	all.Go(func() error { return worker.Run(ctx) })
+	all.Go(func() error { return control.Serve(ctx, p.home.Socket(), worker) })
+	if p.cfg.Metrics.Listen != "" {
+		all.Go(func() error { return metrics.Serve(ctx, p.cfg.Metrics.Listen, worker) })
+	}
+	if p.guard != nil {
+		all.Go(func() error { return keepGuard(ctx, p.guard, p.log) })
+	}
+	err = all.Wait()
+	p.log.Info("worker stopped; its containers run on")
+	return err
+}
+
+// Lock makes sure that one worker runs in a home. The kernel lets go of it
+// when the process ends, however it ends.
+func Lock(path string) (unlock func(), err error) {
+	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
+	if err != nil {
+		return nil, fmt.Errorf("lock the worker's home: %w", err)
+	}
+	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
+		return nil, errors.Join(fmt.Errorf("%w: %s", ErrRunning, filepath.Dir(path)), f.Close())
+	}
+	return func() { _ = f.Close() }, nil // closing unlocks
+}
+
+// openEngine waits for the engine: a machine that boots starts the worker
+// first as likely as not.
+func openEngine(ctx context.Context, home config.Home, cfg config.Config, node identity.Node, log *slog.Logger) (runtime.Runtime, *dockerclient.Client, error) {
+	api, err := dockerclient.NewClientWithOpts(dockerclient.WithHost(cfg.Engine.Host), dockerclient.WithAPIVersionNegotiation())
+	if err != nil {
+		return nil, nil, fmt.Errorf("engine.host %q: %w", cfg.Engine.Host, err)
+	}
+	dir, err := filepath.Abs(home.Data(cfg))
+	if err != nil {
+		return nil, nil, errors.Join(err, api.Close())
+	}
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return nil, nil, errors.Join(fmt.Errorf("placements.data_dir: %w", err), api.Close())
+	}
+	for told := false; ; told = true {
+		rt, err := docker.New(ctx, docker.Config{
+			Host: cfg.Engine.Host, Chain: node.ChainID, Node: node.ID().String(), StateDir: dir, Logger: log,
+			HostIP: bindAddress(Published(cfg)), PortFirst: cfg.Network.PortFirst, PortLast: cfg.Network.PortLast,
+		})
+		if err == nil {
+			return rt, api, nil
+		}
+		if !errors.Is(err, runtime.ErrUnavailable) || ctx.Err() != nil {
+			return nil, nil, errors.Join(err, api.Close())
+		}
+		if !told {
+			log.Warn("waiting for the container engine; `isun-worker doctor` says how to mend it", "error", err)
+		}
+		select {
+		case <-ctx.Done():
+			return nil, nil, errors.Join(context.Cause(ctx), api.Close())
+		case <-time.After(engineRetry):
+		}
+	}
+}
+
+// openGuard puts the fence up before any container runs: without it a tenant
+// could reach this host and its network.
+func openGuard(ctx context.Context, cfg config.Config) (*netguard.Guard, error) {
+	if !cfg.Engine.Guard {
+		return nil, nil //nolint:nilnil // no guard is wanted
+	}
+	networks, err := netguard.ConnectedNetworks()
+	if err != nil {
+		return nil, err
+	}
+	guard, err := netguard.New(netguard.Config{Blocked: networks})
+	if err != nil {
+		return nil, err
+	}
+	if err := guard.Install(ctx); err != nil {
+		return nil, fmt.Errorf("tenants' containers cannot be kept from this machine's network: %w "+
+			"(if something else does that, set engine.guard = false)", err)
+	}
+	return guard, nil
+}
+
+func keepGuard(ctx context.Context, guard *netguard.Guard, log *slog.Logger) error {
+	ticker := time.NewTicker(guardEvery)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-ticker.C:
+		}
+		if err := guard.Install(ctx); err != nil && ctx.Err() == nil {
+			log.Error("the firewall rules around tenants' containers cannot be kept up", "error", err)
+		}
+	}
+}
+
+// connect tries the chain once. One that does not answer is no reason not to
+// start: what runs here has to be paused in time all the same. Another chain,
+// or a config that can never work, is.
+func connect(ctx context.Context, client *chain.Client, log *slog.Logger) error {
+	ctx, cancel := context.WithTimeout(ctx, connectTimeout)
+	defer cancel()
+	_, err := client.Connect(ctx)
+	if err == nil || !(chainclient.IsUnreachable(err) || ctx.Err() != nil) {
+		return err
+	}
+	log.Warn("the chain does not answer yet; trying on", "error", err)
+	return nil
+}
+
+// ChainConfig is how to reach the chain of a config.
+func ChainConfig(cfg config.Config, chainID string) chainclient.Config {
+	return chainclient.Config{
+		ChainID: chainID, Endpoints: cfg.Chain.Endpoints,
+		GasPrices: cfg.Fees.GasPrices, GasAdjustment: cfg.Fees.GasAdjustment,
+	}
+}
+
+// limits sizes containers by what this machine measured.
+func limits(report bench.Report) func(sunstypes.Capacity, uint64) (runtime.Limits, error) {
+	machine := sizing.Machine{PointsPerThread: report.PointsPerThread(), Threads: report.Facts.CPU.Usable}
+	return func(bundle sunstypes.Capacity, milliSuns uint64) (runtime.Limits, error) {
+		return sizing.Limits(bundle, milliSuns, machine)
+	}
+}
+
+// resolver brings images for the reconciler.
+type resolver struct{ store *images.Store }
+
+// Resolve implements reconciler.Images.
+func (r resolver) Resolve(ctx context.Context, image uaitypes.Image) (local string, permanent bool, err error) {
+	found, err := r.store.Resolve(ctx, images.Request{Digest: image.Digest, Reference: image.Reference})
+	if err != nil {
+		permanent = errors.Is(err, uai.ErrNoPlatform) || errors.Is(err, uai.ErrTooLarge) || errors.Is(err, uai.ErrMalformed)
+		return "", permanent, err
+	}
+	return found.ID, false, nil
+}
+
+func engineName(ctx context.Context, rt runtime.Runtime) string {
+	info, err := rt.Info(ctx)
+	if err != nil {
+		return ""
+	}
+	return fmt.Sprintf("%s %s, cgroup v%s, storage by %s", info.Engine, info.Version, info.CgroupVersion, info.Storage)
+}
+
+// Published is the address that tenants reach this machine at: the owner's
+// word, or the address this machine speaks to the chain from.
+func Published(cfg config.Config) string {
+	if cfg.Network.PublishedAddress != "" {
+		return cfg.Network.PublishedAddress
+	}
+	for _, endpoint := range cfg.Chain.Endpoints {
+		if address, ok := source(endpoint); ok {
+			return address
+		}
+	}
+	return "127.0.0.1"
+}
+
+// bindAddress is where ports are opened: on this machine alone if that is all
+// tenants are told, and everywhere otherwise, since the published address may
+// be a router's.
+func bindAddress(published string) string {
+	if ip := net.ParseIP(published); (ip != nil && ip.IsLoopback()) || published == "localhost" {
+		return "127.0.0.1"
+	}
+	return "0.0.0.0"
+}
+
+// source is the local address of a route to an endpoint; nothing is sent.
+func source(endpoint string) (string, bool) {
+	host := endpoint
+	if strings.Contains(endpoint, "://") {
+		u, err := url.Parse(endpoint)
+		if err != nil {
+			return "", false
+		}
+		host = u.Host
+	}
+	if h, _, err := net.SplitHostPort(host); err == nil {
+		host = h
+	}
+	conn, err := net.Dial("udp", net.JoinHostPort(host, "9"))
+	if err != nil {
+		return "", false
+	}
+	defer conn.Close()
+	address, ok := conn.LocalAddr().(*net.UDPAddr)
+	if !ok {
+		return "", false
+	}
+	return address.IP.String(), true
+}
