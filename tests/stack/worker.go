@@ -1,0 +1,127 @@
+package stack
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"strings"
+)
+
+// Worker is a hardware owner's isun-worker, with a home of its own.
+type Worker struct {
+	Name     string
+	Operator string
+	Home     string
+	// Node is the node's id, operator/number.
+	Node      string
+	MilliSuns uint64
+
+	stack   *Stack
+	process *Process
+}
+
+// JoinOptions say how a worker joins.
+type JoinOptions struct {
+	Name string
+	// Operator is the name of the account that registers the node.
+	Operator string
+	// Offer is the share of the machine, such as "50%".
+	Offer string
+	// AskPrice is in uisc per SUNS-hour.
+	AskPrice string
+	// Layouts are the folders the worker takes images from.
+	Layouts []string
+	// More are further flags of `isun-worker join`.
+	More []string
+}
+
+// joined is what `isun-worker join --output json` prints.
+type joined struct {
+	Node      string `json:"node"`
+	MilliSuns uint64 `json:"milli_suns"`
+}
+
+// Join makes a worker's home and registers this machine with it.
+func (s *Stack) Join(ctx context.Context, o JoinOptions) (*Worker, error) {
+	w := &Worker{Name: o.Name, Operator: o.Operator, Home: filepath.Join(s.Dir, o.Name), stack: s}
+	init := []string{"init", "--home", w.Home, "--chain-id", s.Chain.ChainID, "--endpoint", s.Chain.RPC}
+	for _, layout := range o.Layouts {
+		init = append(init, "--image-layout", layout)
+	}
+	if _, err := s.Run(ctx, "isun-worker", init...); err != nil {
+		return nil, err
+	}
+	join := append([]string{
+		"join", "--home", w.Home, "--operator-key", o.Operator, "--operator-home", s.Chain.Home,
+		"--keyring-backend", s.Chain.KeyringBackend, "--offer", o.Offer, "--price", o.AskPrice + "uisc", "--country", "TW",
+		"--moniker", o.Name, "--yes",
+	}, o.More...)
+	var answer joined
+	if err := s.JSON(ctx, &answer, "isun-worker", join...); err != nil {
+		return nil, err
+	}
+	w.Node, w.MilliSuns = answer.Node, answer.MilliSuns
+	return w, nil
+}
+
+// Start runs the worker in the background.
+func (w *Worker) Start() error {
+	process, err := start(w.Name, w.log(), w.stack.Program("isun-worker"), []string{"start", "--home", w.Home}, nil)
+	if err != nil {
+		return err
+	}
+	w.process = process
+	w.stack.processes = append(w.stack.processes, process)
+	return nil
+}
+
+func (w *Worker) log() string { return filepath.Join(w.stack.Dir, w.Name+".log") }
+
+// Kill ends the worker with SIGKILL.
+func (w *Worker) Kill() error {
+	if w.process == nil {
+		return errors.New(w.Name + " was not started")
+	}
+	return w.process.Kill()
+}
+
+// Stop ends the worker cleanly.
+func (w *Worker) Stop() error {
+	if w.process == nil {
+		return errors.New(w.Name + " was not started")
+	}
+	return w.process.Stop()
+}
+
+// Run runs a command of the worker's program in its home.
+func (w *Worker) Run(ctx context.Context, args ...string) ([]byte, error) {
+	return w.stack.Run(ctx, "isun-worker", append(args, "--home", w.Home)...)
+}
+
+// JSON runs a command of the worker's program in its home and decodes what it prints.
+func (w *Worker) JSON(ctx context.Context, into any, args ...string) error {
+	return w.stack.JSON(ctx, into, "isun-worker", append(args, "--home", w.Home)...)
+}
+
+// Log is the end of the worker's log.
+func (w *Worker) Log() string { return Tail(w.log()) }
+
+// OperatorFlags are the flags of worker commands that the operator's key signs.
+func (w *Worker) OperatorFlags() []string {
+	return []string{
+		"--operator-key", w.Operator, "--operator-home", w.stack.Chain.Home, "--keyring-backend", w.stack.Chain.KeyringBackend,
+		"--yes",
+	}
+}
+
+// PIDs are the processes of the stack, the chain last, as arguments of kill.
+func (s *Stack) PIDs() string {
+	var pids []string
+	for i := len(s.processes) - 1; i >= 0; i-- {
+		if s.processes[i].Running() {
+			pids = append(pids, fmt.Sprint(s.processes[i].PID()))
+		}
+	}
+	return strings.Join(pids, " ")
+}
