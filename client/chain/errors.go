@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"regexp"
+	"strconv"
 	"strings"
 	"sync"
 
@@ -69,7 +70,10 @@ type TxError struct {
 	Height    int64
 	Codespace string
 	Code      uint32
-	Log       string
+	// Message is the index of the message at fault, or -1 when it is the transaction itself or not known.
+	Message int
+	// Log is what the chain said, cleaned of what means nothing to a person.
+	Log string
 	// Hint says what to do about it; may be empty.
 	Hint string
 
@@ -77,7 +81,13 @@ type TxError struct {
 }
 
 func newTxError(hash string, height int64, codespace string, code uint32, log string) *TxError {
-	e := &TxError{Hash: hash, Height: height, Codespace: codespace, Code: code, Log: cleanLog(log)}
+	e := &TxError{Hash: hash, Height: height, Codespace: codespace, Code: code, Message: -1, Log: cleanLog(log)}
+	if match := faultyMessage.FindStringSubmatch(e.Log); match != nil {
+		e.Log = strings.TrimPrefix(e.Log, match[0])
+		if n, err := strconv.Atoi(match[1]); err == nil {
+			e.Message = n
+		}
+	}
 	e.cause = registered(codespace, code)
 	if e.cause == nil {
 		e.cause = registeredIn(e.Log)
@@ -90,6 +100,9 @@ func (e *TxError) Error() string {
 	text := "transaction refused: " + e.Log
 	if e.Height > 0 {
 		text = fmt.Sprintf("transaction %s failed in block %d: %s", e.Hash, e.Height, e.Log)
+	}
+	if e.Message > 0 {
+		text += fmt.Sprintf(" (message %d)", e.Message+1)
 	}
 	if e.Hint != "" {
 		text += " (" + e.Hint + ")"
@@ -187,7 +200,9 @@ var knownErrors = sync.OnceValue(func() []*errorsmod.Error {
 var (
 	grpcPrefix = regexp.MustCompile(`rpc error: code = \w+ desc = `)
 	sourceLine = regexp.MustCompile(` ?\[[\w./@!+-]+\.go:\d+\]`)
-	gasSuffix  = regexp.MustCompile(` with gas used: '\d+'`)
+	// faultyMessage is what the SDK puts before the error of a message.
+	faultyMessage = regexp.MustCompile(`^failed to execute message; message index: (\d+): `)
+	gasSuffix     = regexp.MustCompile(` with gas used: '\d+'`)
 	// querySuffix is what the SDK's query router puts behind any error.
 	querySuffix = regexp.MustCompile(`: (unknown request|invalid request|key not found)$`)
 )

@@ -56,3 +56,14 @@ func TestMessageHasNoSourceLines(t *testing.T) {
 	err := errors.New("image: retries 0 is not in 1..100: invalid image [/go/pkg/mod/cosmossdk.io/errors@v1.1.0/errors.go:165]")
 	require.Equal(t, "image: retries 0 is not in 1..100: invalid image", Message(err))
 }
+
+func TestTxErrorNamesTheMessageAtFault(t *testing.T) {
+	log := "failed to execute message; message index: 1: isun1x/7: lease not found"
+	err := newTxError("AB", 9, "lease", leasetypes.ErrLeaseNotFound.ABCICode(), log)
+	require.Equal(t, 1, err.Message)
+	require.Equal(t, "isun1x/7: lease not found", err.Log)
+	require.ErrorIs(t, err, leasetypes.ErrLeaseNotFound)
+	require.Equal(t, "transaction AB failed in block 9: isun1x/7: lease not found (message 2) (`isun ps --all` lists your leases)",
+		err.Error())
+	require.Equal(t, -1, newTxError("", 0, "sdk", 13, "got: 1 required: 2: insufficient fee").Message)
+}

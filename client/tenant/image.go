@@ -6,6 +6,7 @@ import (
 
 	"github.com/cosmos/cosmos-sdk/types/query"
 
+	"github.com/isuncoin/isuncoin/client/chain"
 	uaitypes "github.com/isuncoin/isuncoin/x/uai/types"
 )
 
@@ -61,8 +62,12 @@ func (c *Client) image(ctx context.Context, ref string) (uaitypes.Image, error) 
 		return uaitypes.Image{}, fmt.Errorf("image: %w", err)
 	}
 	res, err := c.conn.UAI().Image(ctx, &uaitypes.QueryImageRequest{Publisher: id.Publisher, Name: id.Name, Tag: id.Tag})
+	if chain.IsNotFound(err) {
+		// The chain's error names the image.
+		return uaitypes.Image{}, fmt.Errorf("%w (`isun image ls` lists what is published)", err)
+	}
 	if err != nil {
-		return uaitypes.Image{}, fmt.Errorf("image %s: %w (`isun image ls` lists what is published)", ref, err)
+		return uaitypes.Image{}, fmt.Errorf("image %s: %w", ref, err)
 	}
 	return res.Image, nil
 }

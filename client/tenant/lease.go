@@ -9,6 +9,7 @@ import (
 	sdk "github.com/cosmos/cosmos-sdk/types"
 	"github.com/cosmos/cosmos-sdk/types/query"
 
+	"github.com/isuncoin/isuncoin/client/chain"
 	leasetypes "github.com/isuncoin/isuncoin/x/lease/types"
 	sunstypes "github.com/isuncoin/isuncoin/x/suns/types"
 )
@@ -22,6 +23,10 @@ type Sent struct {
 // query asks for a lease as the chain has it.
 func (c *Client) query(ctx context.Context, id leasetypes.LeaseID) (*leasetypes.QueryLeaseResponse, error) {
 	res, err := c.conn.Lease().Lease(ctx, &leasetypes.QueryLeaseRequest{Tenant: id.Tenant, Number: id.Number})
+	if chain.IsNotFound(err) {
+		// The chain's error names the lease.
+		return nil, fmt.Errorf("%w (`isun ps --all` lists yours; closed ones are forgotten after a while)", err)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("lease %s: %w", id, err)
 	}

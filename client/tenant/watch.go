@@ -216,7 +216,7 @@ func (w *watch) detail(
 	}
 	for _, info := range res.Placements {
 		if info.Placement.Status == leasetypes.PLACEMENT_STATUS_ASSIGNED {
-			return head + fmt.Sprintf("; node %s fetches and starts replica %d", info.Placement.Node, info.Placement.ID.Replica)
+			return head + fmt.Sprintf("; replica %d starts on %s", info.Placement.ID.Replica, info.Placement.Node)
 		}
 	}
 	for replica := range uint32(replicas) {

@@ -170,7 +170,7 @@ func (c *commands) writeBill(b tenant.Bill) error {
 		{"paid to the image's owner", b.PaidRoyalty},
 		{"paid for retries", b.RetryFees},
 		{"refunded", b.Refunded},
-		{"reserved for this hour", b.Reserved},
+		{"reserved for this period", b.Reserved},
 		{"left", b.Balance},
 	} {
 		table.Add(row[0], strings.TrimSuffix(isc(row[1]), " ISC"))
