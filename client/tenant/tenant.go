@@ -86,7 +86,7 @@ func (c *Client) LeaseID(s string) (leasetypes.LeaseID, error) {
 	return leasetypes.LeaseID{Tenant: tenant, Number: number}, nil
 }
 
-// ownLeaseID is LeaseID for what only the tenant may do.
+// mine refuses a lease that is not the signer's.
 func (c *Client) mine(id leasetypes.LeaseID) error {
 	tenant, err := c.Address()
 	if err != nil {

@@ -207,12 +207,8 @@ func (w *watch) detail(
 	if answering == replicas {
 		return head
 	}
-	for _, r := range res.Requests {
-		if r.Reason == "" {
-			return head + fmt.Sprintf("; replica %d looks for a node", r.Replica)
-		}
-		wait := time.Duration(secondsSince(nowMs, r.RetryMs)) * time.Second
-		return head + fmt.Sprintf("; replica %d waits, next try in %s: %s", r.Replica, wait, r.Reason)
+	if len(res.Requests) > 0 {
+		return head + "; " + requestDetail(res.Requests[0], nowMs)
 	}
 	for _, info := range res.Placements {
 		if info.Placement.Status == leasetypes.PLACEMENT_STATUS_ASSIGNED {
@@ -231,6 +227,15 @@ func (w *watch) detail(
 		}
 	}
 	return head
+}
+
+// requestDetail says what a replica without a node waits for.
+func requestDetail(r leasetypes.Request, nowMs uint64) string {
+	if r.Reason == "" {
+		return fmt.Sprintf("replica %d looks for a node", r.Replica)
+	}
+	wait := time.Duration(secondsSince(nowMs, r.RetryMs)) * time.Second
+	return fmt.Sprintf("replica %d waits, next try in %s: %s", r.Replica, wait, r.Reason)
 }
 
 // WaitClosed waits until a closing lease is settled and refunded.
@@ -259,8 +264,12 @@ func closingDetail(lease Lease) string {
 	if lease.Status != "closing" {
 		return "the lease is " + lease.Status
 	}
-	if n := len(lease.Placements); n > 0 {
-		return fmt.Sprintf("%d placements wait for their nodes' last attestation", n)
+	switch n := len(lease.Placements); n {
+	case 0:
+		return "the refund is being paid"
+	case 1:
+		return "1 placement waits for its node's last attestation"
+	default:
+		return fmt.Sprintf("%d placements wait for their nodes' last attestations", n)
 	}
-	return "the refund is being paid"
 }
