@@ -28,7 +28,7 @@ func (k *Keeper) payAccount(ctx context.Context, to string, amount math.Int) err
 	if err != nil {
 		return err
 	}
-	return k.bank.SendCoinsFromModuleToAccount(ctx, types.ModuleName, addr, types.Coins(amount))
+	return k.bank.SendCoins(ctx, k.accounts.GetModuleAddress(types.ModuleName), addr, types.Coins(amount))
 }
 
 // payAudit pays the audit pool. End blocker only.

@@ -31,7 +31,9 @@ type ImageKeeper interface {
 // BankKeeper is what x/lease needs of x/bank.
 type BankKeeper interface {
 	SendCoinsFromAccountToModuleVirtual(ctx context.Context, sender sdk.AccAddress, module string, amount sdk.Coins) error
-	SendCoinsFromModuleToAccount(ctx context.Context, module string, recipient sdk.AccAddress, amount sdk.Coins) error
+	// SendCoins pays in the end blocker. It pays to blocked addresses too: the account that governance acts for may rent and
+	// run nodes, and an hour that cannot be paid could never be settled.
+	SendCoins(ctx context.Context, from, to sdk.AccAddress, amount sdk.Coins) error
 	SendCoinsFromModuleToModule(ctx context.Context, sender, recipient string, amount sdk.Coins) error
 	GetBalance(ctx context.Context, addr sdk.AccAddress, denom string) sdk.Coin
 }
