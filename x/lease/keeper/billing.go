@@ -79,8 +79,6 @@ func (k *Keeper) placementDue(ctx context.Context, key types.PlacementKey) error
 	switch {
 	case p.Status == types.PLACEMENT_STATUS_ASSIGNED && now >= p.StartDeadlineMs:
 		err = k.endPlacement(ctx, b, p, types.END_REASON_NOT_STARTED, now)
-	case p.Status == types.PLACEMENT_STATUS_RUNNING && p.DrainDeadlineMs != 0 && now >= p.DrainDeadlineMs:
-		err = k.endPlacement(ctx, b, p, types.END_REASON_NODE_DRAINED, p.DrainDeadlineMs)
 	case p.Status == types.PLACEMENT_STATUS_RUNNING:
 		err = k.billRunning(ctx, b, key, p, now)
 	case p.Status == types.PLACEMENT_STATUS_ENDED:
@@ -92,7 +90,14 @@ func (k *Keeper) placementDue(ctx context.Context, key types.PlacementKey) error
 	return k.saveBook(ctx, b)
 }
 
-// billRunning reserves the next hour when one ends, and settles the one before when its grace is over.
+// settleGrace is how long an hour of a placement waits for the last attestation. A placement keeps its own period, which may
+// be shorter than what the params' grace is made for; with a grace of at most a period no more than two hours are open.
+func settleGrace(params types.Params, p types.Placement) uint64 {
+	return min(types.Ms(params.SettleGrace), p.PeriodMs)
+}
+
+// billRunning reserves the next hour when one ends, and settles the one before when its grace is over. A drain that is over
+// ends the placement, but not before the hour it ended in was reserved: its seconds are to be paid.
 func (k *Keeper) billRunning(ctx context.Context, b *book, key types.PlacementKey, p types.Placement, now uint64) error {
 	params, err := k.Params.Get(ctx)
 	if err != nil {
@@ -103,6 +108,9 @@ func (k *Keeper) billRunning(ctx context.Context, b *book, key types.PlacementKe
 		return err
 	}
 	last := billing.Spans[len(billing.Spans)-1]
+	if p.DrainDeadlineMs != 0 && now >= p.DrainDeadlineMs && p.DrainDeadlineMs <= last.EndMs {
+		return k.endPlacement(ctx, b, p, types.END_REASON_NODE_DRAINED, p.DrainDeadlineMs)
+	}
 	if now >= last.EndMs {
 		next := p.Rate().Reserve(last.EndMs, last.EndMs+p.PeriodMs)
 		if b.money.Balance.LT(next.Total()) {
@@ -113,7 +121,7 @@ func (k *Keeper) billRunning(ctx context.Context, b *book, key types.PlacementKe
 		}
 	}
 	served := true
-	if grace := types.Ms(params.SettleGrace); len(billing.Spans) > 1 && now >= billing.Spans[0].EndMs+grace {
+	if grace := settleGrace(params, p); len(billing.Spans) > 1 && now >= billing.Spans[0].EndMs+grace {
 		if served, err = k.settleFirst(ctx, b, p, &billing, params); err != nil {
 			return err
 		}
@@ -132,7 +140,7 @@ func (k *Keeper) reserveNext(
 	next types.Span, params types.Params,
 ) error {
 	b.money.Balance = b.money.Balance.Sub(next.Total())
-	settleAt := next.StartMs + types.Ms(params.SettleGrace)
+	settleAt := next.StartMs + settleGrace(params, p)
 	billing.Spans = append(billing.Spans, next)
 	for _, due := range []uint64{settleAt, next.EndMs} {
 		if err := k.PlacementDueQueue.Push(ctx, due, key); err != nil {
@@ -155,7 +163,7 @@ func (k *Keeper) billEnded(ctx context.Context, b *book, key types.PlacementKey,
 	if err != nil {
 		return err
 	}
-	grace := types.Ms(params.SettleGrace)
+	grace := settleGrace(params, p)
 	for len(billing.Spans) > 0 && now >= billing.Spans[0].EndMs+grace {
 		if _, err := k.settleFirst(ctx, b, p, &billing, params); err != nil {
 			return err

@@ -300,7 +300,7 @@ func (k *Keeper) settleLater(
 	if err := k.Billings.Set(ctx, key, billing); err != nil {
 		return err
 	}
-	return k.PlacementDueQueue.Push(ctx, billing.Spans[0].EndMs+types.Ms(params.SettleGrace), key)
+	return k.PlacementDueQueue.Push(ctx, billing.Spans[0].EndMs+settleGrace(params, p), key)
 }
 
 // replace queues a request for the replica of a placement that ended, unless the tenant no longer wants it or one waits or
@@ -321,8 +321,8 @@ func (k *Keeper) replace(ctx context.Context, b *book, p types.Placement, reason
 		if other.ID.Replica != p.ID.Replica || !other.Live() || other.ID.Generation == p.ID.Generation {
 			continue
 		}
-		if other.ID.Generation != p.Replaces {
-			return nil // the replacement is on its way
+		if other.ID.Generation != p.Replaces || other.DrainDeadlineMs == 0 {
+			return nil // the replacement is on its way, or the drain was called off
 		}
 		replaces = p.Replaces // p was to replace a draining one, which still runs
 	}

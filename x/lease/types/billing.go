@@ -32,9 +32,18 @@ func RoyaltyCharge(royalty, seconds uint64) math.Int {
 	return math.NewIntFromUint64(royalty).Mul(math.NewIntFromUint64(seconds)).QuoRaw(secondsPerHour)
 }
 
-// HourPrice is what a placement costs per hour of 3,600 s, royalty included, in uisc: what a price cap is compared with.
+// HourPrice is what a placement costs per hour of 3,600 s, royalty included, in uisc and rounded down: what offers are ordered
+// by and people are told.
 func HourPrice(price, milliSuns, royalty uint64) math.Int {
 	return Charge(price, milliSuns, secondsPerHour).Add(math.NewIntFromUint64(royalty))
+}
+
+// Within says whether an hour costs no more than maxPrice uisc, before anything is rounded. A cap that was compared with the
+// rounded price would let a period of several hours cost more than as many hours at the cap.
+func (r Rate) Within(maxPrice math.Int) bool {
+	exact := math.NewIntFromUint64(r.Price).Mul(math.NewIntFromUint64(r.MilliSuns)).
+		Add(math.NewIntFromUint64(r.Royalty).MulRaw(milliPerSuns))
+	return exact.LTE(maxPrice.MulRaw(milliPerSuns))
 }
 
 // PeriodAtCap is what one period costs at a cap of maxPrice uisc per placement-hour, rounded up: what a waiting replica
@@ -133,8 +142,13 @@ func (b PlacementBilling) Reserved() math.Int {
 // Credit counts service that an agent claims: claimedMs since the start of the placement, up to untilMs on the chain clock
 // (now, or the placement's end). The part not credited yet is clamped to the chain time that has passed since the last
 // attestation and laid backwards from untilMs, so nothing is counted twice and a claim about the future or the past gains
-// nothing. Up to AttestJitterMs is carried over on either side. It returns the milliseconds credited.
+// nothing. Up to AttestJitterMs is carried over on either side. Service of the hour that the block's end has yet to reserve
+// waits for the next attestation. It returns the milliseconds credited.
 func (b *PlacementBilling) Credit(claimedMs, untilMs uint64) uint64 {
+	if open := len(b.Spans); open > 0 && untilMs > b.Spans[open-1].EndMs {
+		end := b.Spans[open-1].EndMs
+		claimedMs, untilMs = floorSub(claimedMs, untilMs-end), end
+	}
 	if untilMs <= b.AttestedUntilMs {
 		return 0
 	}
