@@ -106,7 +106,8 @@ func (k *Keeper) reindexNode(ctx context.Context, key sunstypes.NodeKey) error {
 	return k.IndexedNodes.Set(ctx, key, *want)
 }
 
-// indexable is what the index should hold of a node; nil when it can take no placement.
+// indexable is what the index should hold of a node; nil when it can take no placement. It follows no param: one that changed
+// would have every node indexed anew.
 func (k *Keeper) indexable(ctx context.Context, key sunstypes.NodeKey) (*types.IndexedNode, error) {
 	id := sunstypes.NodeIDFromKey(key)
 	node, err := k.suns.GetNode(ctx, id)
@@ -120,10 +121,6 @@ func (k *Keeper) indexable(ctx context.Context, key sunstypes.NodeKey) (*types.I
 	if err != nil {
 		return nil, err
 	}
-	params, err := k.Params.Get(ctx)
-	if err != nil {
-		return nil, err
-	}
 	standing, err := k.standing(ctx, key)
 	if err != nil {
 		return nil, err
@@ -132,12 +129,9 @@ func (k *Keeper) indexable(ctx context.Context, key sunstypes.NodeKey) (*types.I
 	if err != nil {
 		return nil, err
 	}
-	if node.Status != sunstypes.NODE_STATUS_ACTIVE || load.Placements >= params.MaxPlacementsPerNode ||
-		standing.BackoffUntilMs > now {
-		return nil, nil
-	}
 	free := node.FreeGeneralMilliSuns(load)
-	if free < params.MinDemandMilliSuns {
+	if node.Status != sunstypes.NODE_STATUS_ACTIVE || load.Placements >= types.MaxPlacementsPerNodeBound ||
+		standing.BackoffUntilMs > now || free == 0 {
 		return nil, nil
 	}
 	return &types.IndexedNode{

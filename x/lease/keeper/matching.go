@@ -40,12 +40,20 @@ type search struct {
 	operators map[string]bool
 	cursor    *types.MatchCursor
 	budget    uint32
-	// readOnly searches leave the index as it is.
-	readOnly bool
+	// maxPlacements is how many a node may hold.
+	maxPlacements uint32
 
 	examined  uint32
 	stoppedAt *types.MatchCursor
 	refusals  map[string]uint32
+	// empty are the buckets that were found empty.
+	empty []classOf
+}
+
+// classOf is a bucket: its base and class.
+type classOf struct {
+	base  string
+	class uint32
 }
 
 // newSearch is the search of a lease's request.
@@ -58,7 +66,8 @@ func (k *Keeper) newSearch(ctx context.Context, b *book, request types.Request, 
 		k: k, demand: b.lease.Demand, rules: b.lease.Rules, archs: architectures(image, b.lease.Rules),
 		royalty: image.Royalty, maxPrice: math.NewIntFromUint64(b.lease.MaxPrice),
 		avoid: map[sunstypes.NodeID]bool{}, operators: map[string]bool{},
-		cursor: request.Cursor, budget: params.MaxCandidates, refusals: map[string]uint32{},
+		cursor: request.Cursor, budget: params.MaxCandidates, maxPlacements: params.MaxPlacementsPerNode,
+		refusals: map[string]uint32{},
 	}
 	for _, node := range slices.Concat(b.lease.Rules.Avoid, b.lease.FailedNodes) {
 		s.avoid[node] = true
@@ -106,6 +115,7 @@ func (s *search) run(ctx context.Context) (*fit, error) {
 			return best, err
 		}
 	}
+	s.stoppedAt = nil // the last candidate was also the last one allowed
 	return nil, nil
 }
 
@@ -196,7 +206,10 @@ func (s *search) examine(ctx context.Context, id sunstypes.NodeID) (*fit, error)
 	if err != nil {
 		return nil, err
 	}
-	if node.FreeGeneralMilliSuns(load) < s.demand.GeneralMilliSuns {
+	switch {
+	case load.Placements >= s.maxPlacements:
+		return s.refuse("node holds as many placements as it may")
+	case node.FreeGeneralMilliSuns(load) < s.demand.GeneralMilliSuns:
 		return s.refuse("node has too little free")
 	}
 	devices, ok := s.pickDevices(node, load)
@@ -208,7 +221,7 @@ func (s *search) examine(ctx context.Context, id sunstypes.NodeID) (*fit, error)
 		found.milliSuns += device.MilliSuns
 	}
 	found.hourPrice = types.HourPrice(node.AskPrice, found.milliSuns, s.royalty)
-	if found.hourPrice.GT(s.maxPrice) {
+	if !(types.Rate{Price: node.AskPrice, MilliSuns: found.milliSuns, Royalty: s.royalty}).Within(s.maxPrice) {
 		return s.refuse("node costs more than the cap")
 	}
 	return found, nil
@@ -309,14 +322,24 @@ func (s *search) openBucket(ctx context.Context, c *candidates, index uint32, ba
 	if err := it.Close(); err != nil {
 		return err
 	}
-	if resumed || s.readOnly {
-		return nil
+	if !resumed {
+		s.empty = append(s.empty, classOf{base, class})
 	}
-	classes, err := s.k.classes(ctx, base)
-	if err != nil {
-		return err
+	return nil
+}
+
+// forgetEmpty clears the marks of buckets that a search found empty. Its iterators must be closed.
+func (s *search) forgetEmpty(ctx context.Context) error {
+	for _, found := range s.empty {
+		classes, err := s.k.classes(ctx, found.base)
+		if err != nil {
+			return err
+		}
+		if err := s.k.MatchClasses.Set(ctx, found.base, classes&^(1<<found.class)); err != nil {
+			return err
+		}
 	}
-	return s.k.MatchClasses.Set(ctx, base, classes&^(1<<class))
+	return nil
 }
 
 // next takes the first candidate of all buckets.

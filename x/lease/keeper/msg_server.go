@@ -86,7 +86,7 @@ func validateOrder(params types.Params, image uaitypes.Image, demand sunstypes.D
 		return types.ErrInvalidDemand.Wrapf(
 			"%d milli-SUNS of general resources, at least %d", demand.GeneralMilliSuns, params.MinDemandMilliSuns)
 	}
-	if !covers(demand, image.Demand) {
+	if !demand.AtLeast(image.Demand) {
 		return types.ErrInvalidDemand.Wrapf("less than image %s needs", image.Ref())
 	}
 	if replicas == 0 || replicas > params.MaxReplicas {
@@ -99,19 +99,6 @@ func validateOrder(params types.Params, image uaitypes.Image, demand sunstypes.D
 		return types.ErrInvalidPrice.Wrapf("cap %d is below the image's royalty of %d uisc an hour", maxPrice, image.Royalty)
 	}
 	return nil
-}
-
-// covers says that a demand asks for no less than another.
-func covers(demand, least sunstypes.Demand) bool {
-	if demand.GeneralMilliSuns < least.GeneralMilliSuns {
-		return false
-	}
-	want, need := demand.Accelerator, least.Accelerator
-	if need == nil {
-		return true
-	}
-	return want != nil && want.Kind == need.Kind && (need.Model == "" || want.Model == need.Model) &&
-		want.Count >= need.Count && want.MilliSuns >= need.MilliSuns
 }
 
 // FundLease adds to a lease's balance.

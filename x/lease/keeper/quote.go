@@ -64,7 +64,7 @@ func (q queryServer) quoteSearch(ctx context.Context, req *types.QueryQuoteReque
 	s := &search{
 		k: q.k, demand: demand, rules: req.Rules, archs: architectures(image, req.Rules), royalty: image.Royalty,
 		maxPrice: maxPrice, avoid: map[sunstypes.NodeID]bool{}, operators: map[string]bool{},
-		budget: params.MaxCandidates, readOnly: true, refusals: map[string]uint32{},
+		budget: params.MaxCandidates, maxPlacements: params.MaxPlacementsPerNode, refusals: map[string]uint32{},
 	}
 	for _, node := range req.Rules.Avoid {
 		s.avoid[node] = true
@@ -75,7 +75,10 @@ func (q queryServer) quoteSearch(ctx context.Context, req *types.QueryQuoteReque
 // offers lists nodes that fit in the order a match would take them: by country, then by price.
 func (s *search) offers(ctx context.Context, limit int) ([]types.Offer, error) {
 	var offers []types.Offer
+	candidates := s.budget
 	for len(offers) < limit {
+		// Each offer is a search of its own, which passes over the offers before it.
+		s.examined, s.budget = 0, candidates+uint32(len(offers))
 		found, err := s.run(ctx)
 		if err != nil || found == nil {
 			return offers, err

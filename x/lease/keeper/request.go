@@ -193,6 +193,9 @@ func (k *Keeper) match(ctx context.Context, b *book, request types.Request) erro
 	if err != nil {
 		return err
 	}
+	if err := search.forgetEmpty(ctx); err != nil {
+		return err
+	}
 	if found == nil {
 		request.Cursor = search.stoppedAt
 		return k.postpone(ctx, b, request, params, search.reason())
