@@ -70,13 +70,15 @@ func process[K any](
 ) error {
 	_, err := queue.Process(ctx, now, duequeue.Run[K]{
 		Budget: budget, Describe: describe, Handle: handle, Quarantine: k.Quarantine,
-		Quarantined: func(ctx context.Context, item duequeue.QuarantinedItem) error {
-			return emit(ctx, &types.EventItemQuarantined{
-				Number: item.Number, Queue: item.Queue, Item: item.Item, Error: item.Error,
-			})
-		},
+		Quarantined: emitQuarantined,
 	})
 	return err
+}
+
+func emitQuarantined(ctx context.Context, item duequeue.QuarantinedItem) error {
+	return emit(ctx, &types.EventItemQuarantined{
+		Number: item.Number, Queue: item.Queue, Item: item.Item, Error: item.Error,
+	})
 }
 
 // plain is a handler that needs no due time.

@@ -7,6 +7,9 @@ import (
 	"cosmossdk.io/collections"
 	"cosmossdk.io/collections/indexes"
 
+	sdk "github.com/cosmos/cosmos-sdk/types"
+
+	"github.com/isuncoin/isuncoin/x/duequeue"
 	"github.com/isuncoin/isuncoin/x/lease/types"
 	sunstypes "github.com/isuncoin/isuncoin/x/suns/types"
 )
@@ -14,6 +17,9 @@ import (
 // evictionBatch is how many placements of one node are moved at a time: a node that is lost or drains is an entry of a
 // queue, handled in batches over as many blocks as it takes.
 const evictionBatch = 32
+
+// evictedPlacements names single placements of a batch in the quarantine.
+const evictedPlacements = "evicted_placements"
 
 // queueEviction has a node's placements leave, or stay after all when the reason is unspecified. A later reason replaces an
 // earlier one: a draining node that falls silent is silent.
@@ -46,7 +52,11 @@ func (k *Keeper) evictionDue(ctx context.Context, node sunstypes.NodeKey) error 
 		return err
 	}
 	for _, key := range batch {
-		if err := k.evict(ctx, key, eviction); err != nil {
+		failure := duequeue.Isolated(ctx, func(ctx context.Context) error { return k.evict(ctx, key, eviction) })
+		if failure == nil {
+			continue
+		}
+		if err := k.quarantineEviction(ctx, key, eviction, failure); err != nil {
 			return err
 		}
 	}
@@ -59,6 +69,24 @@ func (k *Keeper) evictionDue(ctx context.Context, node sunstypes.NodeKey) error 
 		return err
 	}
 	return k.EvictionQueue.Push(ctx, eviction.SinceMs, node)
+}
+
+// quarantineEviction keeps a placement that could not be moved, so that it does not hold the node's others.
+func (k *Keeper) quarantineEviction(
+	ctx context.Context, key types.PlacementKey, eviction types.NodeEviction, failure error,
+) error {
+	encoded, err := collections.EncodeKeyWithPrefix(nil, types.PlacementKeyCodec, key)
+	if err != nil {
+		return err
+	}
+	item, err := k.Quarantine.Add(ctx, duequeue.QuarantinedItem{
+		Queue: evictedPlacements, Item: placementName(key), Key: encoded, Error: failure.Error(),
+		Height: sdk.UnwrapSDKContext(ctx).BlockHeight(), DueMs: eviction.SinceMs,
+	})
+	if err != nil {
+		return err
+	}
+	return emitQuarantined(ctx, item)
 }
 
 // nodePlacements lists a node's unsettled placements behind a cursor, at most limit.
@@ -100,7 +128,8 @@ func (k *Keeper) evict(ctx context.Context, key types.PlacementKey, eviction typ
 	if err != nil {
 		return err
 	}
-	if !p.Live() {
+	// A node that came back meanwhile may have been matched again while batches were left.
+	if !p.Live() || p.MatchedMs > eviction.SinceMs {
 		return nil
 	}
 	b, err := k.openBook(ctx, collections.Join(key.K1(), key.K2()))
