@@ -288,14 +288,43 @@ func (k *Keeper) fitReplicas(ctx context.Context, b *book, placements []types.Pl
 			return err
 		}
 	}
-	for replica := b.lease.ReconciledReplicas; replica < b.lease.Replicas; replica++ {
-		if err := k.queueRequest(ctx, b, replica, 0); err != nil {
-			return err
-		}
+	if err := k.queueMissing(ctx, b); err != nil {
+		return err
 	}
 	b.lease.ReconciledReplicas = b.lease.Replicas
 	if b.lease.Status != types.LEASE_STATUS_ACTIVE {
-		return k.resumeLease(ctx, b)
+		if err := k.resumeLease(ctx, b); err != nil {
+			return err
+		}
+	}
+	return k.startWaiting(ctx, b) // what ran may have been scaled down while the rest waits
+}
+
+// queueMissing queues every replica that has neither a placement nor a request. It looks at what is there rather than at what
+// was there before, since an order may have shrunk and grown again since.
+func (k *Keeper) queueMissing(ctx context.Context, b *book) error {
+	placements, err := k.leasePlacements(ctx, b.key)
+	if err != nil {
+		return err
+	}
+	requests, err := k.leaseRequests(ctx, b.key)
+	if err != nil {
+		return err
+	}
+	covered := make(map[uint32]bool, b.lease.Replicas)
+	for _, p := range placements {
+		covered[p.ID.Replica] = covered[p.ID.Replica] || p.Live()
+	}
+	for _, request := range requests {
+		covered[request.Replica] = true
+	}
+	for replica := range b.lease.Replicas {
+		if covered[replica] {
+			continue
+		}
+		if err := k.queueRequest(ctx, b, replica, 0); err != nil {
+			return err
+		}
 	}
 	return nil
 }
