@@ -14,7 +14,11 @@ import (
 )
 
 // InitGenesis sets the state. It runs after x/suns and x/uai, whose nodes the match index is computed from.
+// It refuses one that does not hang together, or whose coins and reservations bank and x/suns do not hold.
 func (k *Keeper) InitGenesis(ctx context.Context, genesis types.GenesisState) error {
+	if err := genesis.Validate(); err != nil {
+		return err
+	}
 	if err := k.Params.Set(ctx, genesis.Params); err != nil {
 		return err
 	}
@@ -32,7 +36,10 @@ func (k *Keeper) InitGenesis(ctx context.Context, genesis types.GenesisState) er
 			return err
 		}
 	}
-	return k.Quarantine.Import(ctx, genesis.Quarantine, genesis.Quarantined)
+	if err := k.Quarantine.Import(ctx, genesis.Quarantine, genesis.Quarantined); err != nil {
+		return err
+	}
+	return k.AllInvariants(ctx)
 }
 
 func (k *Keeper) importLeases(ctx context.Context, genesis types.GenesisState) error {

@@ -4,6 +4,8 @@ import (
 	"slices"
 
 	"cosmossdk.io/math"
+
+	sunstypes "github.com/isuncoin/isuncoin/x/suns/types"
 )
 
 // DefaultGenesis is the state of a new chain.
@@ -24,14 +26,12 @@ func (g GenesisState) Validate() error {
 	if err := g.validatePlacements(leases); err != nil {
 		return err
 	}
-	for _, s := range g.Standings {
-		if err := s.Node.Validate(); err != nil {
-			return ErrInvalidGenesis.Wrapf("standing: %s", err)
-		}
+	if err := g.validateNodes(); err != nil {
+		return err
 	}
-	for _, e := range g.Evictions {
-		if err := e.Node.Validate(); err != nil {
-			return ErrInvalidGenesis.Wrapf("eviction: %s", err)
+	for _, entry := range g.Queues {
+		if err := entry.validate(); err != nil {
+			return ErrInvalidGenesis.Wrapf("queue %.40q: %s", entry.Queue, err)
 		}
 	}
 	for i, item := range g.Quarantine {
@@ -40,6 +40,54 @@ func (g GenesisState) Validate() error {
 		}
 	}
 	return nil
+}
+
+func (g GenesisState) validateNodes() error {
+	standings := make(map[sunstypes.NodeID]bool, len(g.Standings))
+	for _, s := range g.Standings {
+		if err := s.Node.Validate(); err != nil {
+			return ErrInvalidGenesis.Wrapf("standing: %s", err)
+		}
+		if standings[s.Node] {
+			return ErrInvalidGenesis.Wrapf("node %s has two standings", s.Node)
+		}
+		standings[s.Node] = true
+	}
+	evictions := make(map[sunstypes.NodeID]bool, len(g.Evictions))
+	for _, e := range g.Evictions {
+		if err := e.Node.Validate(); err != nil {
+			return ErrInvalidGenesis.Wrapf("eviction: %s", err)
+		}
+		if evictions[e.Node] {
+			return ErrInvalidGenesis.Wrapf("node %s is evicted twice", e.Node)
+		}
+		evictions[e.Node] = true
+		if EndReason_name[int32(e.Reason)] == "" {
+			return ErrInvalidGenesis.Wrapf("eviction of node %s for reason %d", e.Node, e.Reason)
+		}
+		if e.Cursor == nil {
+			continue
+		}
+		if _, err := e.Cursor.Key(); err != nil {
+			return ErrInvalidGenesis.Wrapf("eviction of node %s: %s", e.Node, err)
+		}
+	}
+	return nil
+}
+
+// validate says whether an entry names one item. Which kind a queue holds is for the keeper to say.
+func (e QueueEntry) validate() error {
+	if (e.Placement == nil) == (e.Node == nil) {
+		return ErrInvalidGenesis.Wrap("an entry names either a node or a lease, request or placement")
+	}
+	if e.DueMs > sunstypes.MaxClockMs {
+		return ErrInvalidGenesis.Wrapf("an entry is due at %d ms", e.DueMs)
+	}
+	if e.Node != nil {
+		return e.Node.Validate()
+	}
+	_, err := e.Placement.Lease().Key()
+	return err
 }
 
 func (g GenesisState) validateLeases() (map[LeaseID]Lease, error) {
@@ -68,7 +116,7 @@ func (g GenesisState) validateLeases() (map[LeaseID]Lease, error) {
 		if l.Lease.Status == LEASE_STATUS_UNSPECIFIED || LeaseStatus_name[int32(l.Lease.Status)] == "" {
 			return nil, ErrInvalidGenesis.Wrapf("lease %s has status %d", id, l.Lease.Status)
 		}
-		if err := l.Lease.Rules.Validate(); err != nil {
+		if err := l.Lease.validate(); err != nil {
 			return nil, ErrInvalidGenesis.Wrapf("lease %s: %s", id, err)
 		}
 		t := l.Money.Totals
@@ -78,6 +126,41 @@ func (g GenesisState) validateLeases() (map[LeaseID]Lease, error) {
 		leases[id] = l.Lease
 	}
 	return leases, nil
+}
+
+// validate says whether an order is within the bounds of messages, whatever the params are.
+func (l Lease) validate() error {
+	if err := l.Rules.Validate(); err != nil {
+		return err
+	}
+	if err := l.Demand.Validate(); err != nil {
+		return err
+	}
+	if err := ValidatePrice(l.MaxPrice); err != nil {
+		return err
+	}
+	if err := ValidateCommand(l.Args, l.Env); err != nil {
+		return err
+	}
+	if l.Replicas == 0 || l.Replicas > MaxReplicasBound || l.ReconciledReplicas > MaxReplicasBound {
+		return ErrInvalidReplicas.Wrapf("%d, of which %d have a placement or wait", l.Replicas, l.ReconciledReplicas)
+	}
+	if len(l.FailedNodes) > MaxFailedNodes {
+		return ErrInvalidRules.Wrapf("%d nodes failed it, at most %d are remembered", len(l.FailedNodes), MaxFailedNodes)
+	}
+	for _, node := range l.FailedNodes {
+		if err := node.Validate(); err != nil {
+			return err
+		}
+	}
+	return validTimes(l.CreatedMs, l.ClosingMs, l.ClosedMs, l.WaitDeadlineMs, l.PruneMs)
+}
+
+func validTimes(times ...uint64) error {
+	if latest := slices.Max(times); latest > sunstypes.MaxClockMs {
+		return ErrInvalidGenesis.Wrapf("a time of %d ms", latest)
+	}
+	return nil
 }
 
 func (g GenesisState) validateRequests(leases map[LeaseID]Lease) error {
@@ -95,6 +178,19 @@ func (g GenesisState) validateRequests(leases map[LeaseID]Lease) error {
 			return ErrInvalidGenesis.Wrapf("replica %d of lease %s has two requests", request.Replica, request.Lease)
 		}
 		seen[own] = true
+		if request.Replica >= MaxReplicasBound || request.QueuedHeight < 0 {
+			return ErrInvalidGenesis.Wrapf("request for replica %d of lease %s at height %d",
+				request.Replica, request.Lease, request.QueuedHeight)
+		}
+		if err := validTimes(request.QueuedMs, request.RetryMs); err != nil {
+			return ErrInvalidGenesis.Wrapf("request of lease %s: %s", request.Lease, err)
+		}
+		if request.Cursor == nil {
+			continue
+		}
+		if err := request.Cursor.Node.Validate(); err != nil {
+			return ErrInvalidGenesis.Wrapf("request of lease %s: %s", request.Lease, err)
+		}
 	}
 	return nil
 }
@@ -110,7 +206,7 @@ func (g GenesisState) validatePlacements(leases map[LeaseID]Lease) error {
 			return ErrInvalidGenesis.Wrapf("placement %s is there twice", id)
 		}
 		seen[id] = true
-		if err := p.Placement.Node.Validate(); err != nil {
+		if err := p.Placement.validate(); err != nil {
 			return ErrInvalidGenesis.Wrapf("placement %s: %s", id, err)
 		}
 		settled := p.Placement.Status == PLACEMENT_STATUS_SETTLED
@@ -125,24 +221,67 @@ func (g GenesisState) validatePlacements(leases map[LeaseID]Lease) error {
 		case settled != (len(p.Billing.Spans) == 0):
 			return ErrInvalidGenesis.Wrapf("placement %s has %d open hours", id, len(p.Billing.Spans))
 		}
-		if err := validAmounts(p.Billing.PaidOperator, p.Billing.PaidAudit, p.Billing.PaidRoyalty); err != nil {
+		if err := p.Billing.validate(p.Placement); err != nil {
 			return ErrInvalidGenesis.Wrapf("placement %s: %s", id, err)
-		}
-		for _, span := range p.Billing.Spans {
-			if span.EndMs < span.StartMs {
-				return ErrInvalidGenesis.Wrapf("placement %s has an hour that ends before it starts", id)
-			}
-			if err := validAmounts(span.Reserved, span.ReservedRoyalty); err != nil {
-				return ErrInvalidGenesis.Wrapf("placement %s: %s", id, err)
-			}
 		}
 	}
 	return nil
 }
 
+// validate says whether a placement is within the bounds of what a match can have made.
+func (p Placement) validate() error {
+	if err := p.Node.Validate(); err != nil {
+		return err
+	}
+	if err := ValidateEndpoints(p.Endpoints); err != nil {
+		return err
+	}
+	switch {
+	case p.Price > sunstypes.MaxAskPrice || p.Royalty > MaxPrice:
+		return ErrInvalidPrice.Wrapf("%d uisc per SUNS-hour, royalty %d", p.Price, p.Royalty)
+	case p.MilliSuns > sunstypes.MaxNodeMilliSuns || p.GeneralMilliSuns > p.MilliSuns:
+		return ErrInvalidDemand.Wrapf("%d milli-SUNS, of them %d general", p.MilliSuns, p.GeneralMilliSuns)
+	case len(p.Devices) > sunstypes.MaxAccelerators:
+		return ErrInvalidDemand.Wrapf("%d devices", len(p.Devices))
+	case p.PeriodMs < Ms(MinPeriod) || p.PeriodMs > Ms(MaxPeriod):
+		return ErrInvalidGenesis.Wrapf("a period of %d ms", p.PeriodMs)
+	case p.Status == PLACEMENT_STATUS_RUNNING && p.StartedMs == 0:
+		return ErrPlacementNotStarted.Wrap("it runs")
+	case EndReason_name[int32(p.EndReason)] == "":
+		return ErrInvalidReason.Wrapf("%d", p.EndReason)
+	}
+	return validTimes(p.MatchedMs, p.StartDeadlineMs, p.StartedMs, p.EndedMs, p.DrainDeadlineMs, p.TrialEndMs, p.PruneMs)
+}
+
+// maxOpenHours is how many hours of a placement are open at once, since the grace is at most a period.
+const maxOpenHours = 2
+
+// validate says whether a placement's money can be what it is.
+func (b PlacementBilling) validate(p Placement) error {
+	if len(b.Spans) > maxOpenHours || p.Status == PLACEMENT_STATUS_ASSIGNED && len(b.Spans) != 1 {
+		return ErrInvalidGenesis.Wrapf("it has %d open hours", len(b.Spans))
+	}
+	if err := validTimes(b.ServedMs, b.AttestedUntilMs); err != nil {
+		return err
+	}
+	for _, span := range b.Spans {
+		if span.EndMs < span.StartMs || span.EndMs > sunstypes.MaxClockMs || span.AttestedMs > span.EndMs-span.StartMs {
+			return ErrInvalidGenesis.Wrapf("an hour of %d to %d ms with %d ms served", span.StartMs, span.EndMs, span.AttestedMs)
+		}
+		if err := validAmounts(span.Reserved, span.ReservedRoyalty); err != nil {
+			return err
+		}
+	}
+	return validAmounts(b.PaidOperator, b.PaidAudit, b.PaidRoyalty)
+}
+
+// maxAmountBits keeps the sum of all amounts of a genesis within 256 bits.
+const maxAmountBits = 192
+
 func validAmounts(amounts ...math.Int) error {
-	if slices.ContainsFunc(amounts, func(a math.Int) bool { return a.IsNil() || a.IsNegative() }) {
-		return ErrInvalidAmount.Wrap("an amount is missing or negative")
+	wrong := func(a math.Int) bool { return a.IsNil() || a.IsNegative() || a.BigIntMut().BitLen() > maxAmountBits }
+	if slices.ContainsFunc(amounts, wrong) {
+		return ErrInvalidAmount.Wrap("an amount is missing, negative or beyond all coins")
 	}
 	return nil
 }
