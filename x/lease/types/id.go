@@ -41,11 +41,11 @@ func LeaseIDFromKey(key LeaseKey) LeaseID { return NewLeaseID(key.K1(), key.K2()
 func ParseLeaseID(s string) (LeaseID, error) {
 	tenant, rest, ok := strings.Cut(s, "/")
 	if !ok {
-		return LeaseID{}, ErrInvalidID.Wrapf("%q is not tenant/number", s)
+		return LeaseID{}, ErrInvalidID.Wrapf("%.120q is not tenant/number", s)
 	}
 	number, err := strconv.ParseUint(rest, 10, 64)
 	if err != nil {
-		return LeaseID{}, ErrInvalidID.Wrapf("%q: %q is not a number", s, rest)
+		return LeaseID{}, ErrInvalidID.Wrapf("%.120q: %.40q is not a number", s, rest)
 	}
 	id := LeaseID{Tenant: tenant, Number: number}
 	_, err = id.Key()
@@ -59,7 +59,11 @@ func (id LeaseID) String() string { return fmt.Sprintf("%s/%d", id.Tenant, id.Nu
 func (id LeaseID) Key() (LeaseKey, error) {
 	tenant, err := sdk.AccAddressFromBech32(id.Tenant)
 	if err != nil {
-		return LeaseKey{}, ErrInvalidID.Wrapf("tenant %q: %s", id.Tenant, err)
+		return LeaseKey{}, ErrInvalidID.Wrapf("tenant %.80q is not an address", id.Tenant)
+	}
+	// An address in upper case is the same key: one lease would have two ids.
+	if tenant.String() != id.Tenant {
+		return LeaseKey{}, ErrInvalidID.Wrapf("tenant %.80q is not in lower case", id.Tenant)
 	}
 	if id.Number == 0 {
 		return LeaseKey{}, ErrInvalidID.Wrap("lease numbers begin at 1")
@@ -76,13 +80,13 @@ func PlacementIDFromKey(key PlacementKey) PlacementID {
 func ParsePlacementID(s string) (PlacementID, error) {
 	parts := strings.Split(s, "/")
 	if len(parts) != 4 {
-		return PlacementID{}, ErrInvalidID.Wrapf("%q is not tenant/number/replica/generation", s)
+		return PlacementID{}, ErrInvalidID.Wrapf("%.120q is not tenant/number/replica/generation", s)
 	}
 	number, err1 := strconv.ParseUint(parts[1], 10, 64)
 	replica, err2 := strconv.ParseUint(parts[2], 10, 32)
 	generation, err3 := strconv.ParseUint(parts[3], 10, 64)
 	if err1 != nil || err2 != nil || err3 != nil {
-		return PlacementID{}, ErrInvalidID.Wrapf("%q is not tenant/number/replica/generation", s)
+		return PlacementID{}, ErrInvalidID.Wrapf("%.120q is not tenant/number/replica/generation", s)
 	}
 	id := PlacementID{Tenant: parts[0], Number: number, Replica: uint32(replica), Generation: generation}
 	_, err := id.Key()
