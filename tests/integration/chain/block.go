@@ -16,6 +16,8 @@ type Block struct {
 	Height  int64
 	Results []*abci.ExecTxResult
 	Events  []abci.Event
+	// AppHash names the state after it.
+	AppHash []byte
 }
 
 // NextBlock runs the next block, a second after the last, with the given transactions, and checks the invariants.
@@ -35,7 +37,15 @@ func (c *Chain) BlockAfter(pause time.Duration, txs ...[]byte) Block {
 	return block
 }
 
-// execute proposes, checks and runs a block as validators do, without committing it.
+// Uncommitted runs a block and leaves it at that, as a node does that crashes before its commit.
+func (c *Chain) Uncommitted(txs ...[]byte) Block {
+	c.T.Helper()
+	block := c.execute(blockTime, txs)
+	c.Time = c.Time.Add(-blockTime)
+	return block
+}
+
+// execute checks and runs a block as validators do, without committing it.
 func (c *Chain) execute(pause time.Duration, txs [][]byte) Block {
 	c.T.Helper()
 	c.Time = c.Time.Add(pause)
@@ -51,7 +61,7 @@ func (c *Chain) execute(pause time.Duration, txs [][]byte) Block {
 	})
 	require.NoError(c.T, err)
 	c.misbehaviour = nil
-	return Block{Height: height, Results: response.TxResults, Events: response.Events}
+	return Block{Height: height, Results: response.TxResults, Events: response.Events, AppHash: response.AppHash}
 }
 
 // Run runs empty blocks, a second apart, until the given time has passed.

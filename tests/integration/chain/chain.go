@@ -67,6 +67,7 @@ type options struct {
 	executor   string
 	validators int
 	accounts   []string
+	fixedKeys  bool
 	db         dbm.DB
 	edit       func(codec.JSONCodec, app.GenesisState) error
 }
@@ -84,6 +85,9 @@ func WithValidators(n int) Option { return func(o *options) { o.validators = n }
 func WithAccounts(names ...string) Option {
 	return func(o *options) { o.accounts = append(o.accounts, names...) }
 }
+
+// WithFixedKeys derives keys from the accounts' names, so that two chains can be compared byte for byte.
+func WithFixedKeys() Option { return func(o *options) { o.fixedKeys = true } }
 
 // WithDB keeps state in a database of the caller's.
 func WithDB(db dbm.DB) Option { return func(o *options) { o.db = db } }
@@ -178,9 +182,18 @@ func consensusKey(i int) *ed25519.PrivKey {
 // start initialises the chain and runs its first block.
 func (c *Chain) start(genesis *genutiltypes.AppGenesis) {
 	c.T.Helper()
-	doc, err := genesis.ToGenesisDoc()
+	request := initRequest(c.T, genesis)
+	c.initialHeight = request.InitialHeight
+	_, err := c.App.InitChain(request)
 	require.NoError(c.T, err)
-	c.initialHeight = doc.InitialHeight
+	c.NextBlock()
+}
+
+// initRequest is how CometBFT hands a genesis over.
+func initRequest(t testing.TB, genesis *genutiltypes.AppGenesis) *abci.RequestInitChain {
+	t.Helper()
+	doc, err := genesis.ToGenesisDoc()
+	require.NoError(t, err)
 	params := doc.ConsensusParams.ToProto()
 	request := &abci.RequestInitChain{
 		ChainId: doc.ChainID, Time: doc.GenesisTime, InitialHeight: doc.InitialHeight,
@@ -188,14 +201,44 @@ func (c *Chain) start(genesis *genutiltypes.AppGenesis) {
 	}
 	for _, validator := range doc.Validators {
 		key, err := cryptocodec.FromCmtPubKeyInterface(validator.PubKey)
-		require.NoError(c.T, err)
+		require.NoError(t, err)
 		proto, err := cryptocodec.ToCmtProtoPublicKey(key)
-		require.NoError(c.T, err)
+		require.NoError(t, err)
 		request.Validators = append(request.Validators, abci.ValidatorUpdate{PubKey: proto, Power: validator.Power})
 	}
-	_, err = c.App.InitChain(request)
-	require.NoError(c.T, err)
-	c.NextBlock()
+	return request
+}
+
+// empty is a chain without state.
+func empty(t testing.TB) *Chain {
+	t.Helper()
+	c := &Chain{T: t, options: options{validators: 1, executor: "sequential", db: dbm.NewMemDB()}}
+	c.open()
+	return c
+}
+
+// Import initialises a chain from a genesis and exports it again, with no block between.
+func Import(t testing.TB, genesis *genutiltypes.AppGenesis) *genutiltypes.AppGenesis {
+	t.Helper()
+	c := empty(t)
+	_, err := c.App.InitChain(initRequest(t, genesis))
+	require.NoError(t, err)
+	ctx := c.App.GetContextForFinalizeBlock(nil)
+	state, err := c.App.ModuleManager().ExportGenesis(ctx, c.App.AppCodec())
+	require.NoError(t, err)
+	raw, err := json.Marshal(state)
+	require.NoError(t, err)
+	return genutiltypes.NewAppGenesisWithVersion(ID, raw)
+}
+
+// InitError tries to initialise a chain from a state and gives the error.
+func InitError(t testing.TB, state []byte) error {
+	t.Helper()
+	params := app.DefaultConsensusParams().ToProto()
+	_, err := empty(t).App.InitChain(&abci.RequestInitChain{
+		ChainId: ID, Time: GenesisTime, InitialHeight: 1, ConsensusParams: &params, AppStateBytes: state,
+	})
+	return err
 }
 
 // Export writes the chain's state as a genesis.

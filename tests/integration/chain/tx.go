@@ -2,6 +2,7 @@ package chain
 
 import (
 	"context"
+	"encoding/hex"
 
 	"github.com/stretchr/testify/require"
 
@@ -10,6 +11,7 @@ import (
 	clienttx "github.com/cosmos/cosmos-sdk/client/tx"
 	"github.com/cosmos/cosmos-sdk/crypto/hd"
 	"github.com/cosmos/cosmos-sdk/crypto/keyring"
+	"github.com/cosmos/cosmos-sdk/crypto/keys/secp256k1"
 	sdk "github.com/cosmos/cosmos-sdk/types"
 	"github.com/cosmos/cosmos-sdk/types/tx/signing"
 
@@ -39,6 +41,12 @@ func (c *Chain) NewAccount(name string) sdk.AccAddress {
 }
 
 func (c *Chain) makeKey(name string) sdk.AccAddress {
+	c.T.Helper()
+	if c.options.fixedKeys {
+		key := secp256k1.GenPrivKeyFromSecret([]byte(name))
+		require.NoError(c.T, c.Keys.ImportPrivKeyHex(name, hex.EncodeToString(key.Bytes()), string(hd.Secp256k1Type)))
+		return sdk.AccAddress(key.PubKey().Address())
+	}
 	record, _, err := c.Keys.NewMnemonic(
 		name, keyring.English, sdk.FullFundraiserPath, keyring.DefaultBIP39Passphrase, hd.Secp256k1)
 	require.NoError(c.T, err)
