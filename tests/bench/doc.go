@@ -1,0 +1,2 @@
+// Package bench measures what the chain's work costs, as ratios within one run.
+package bench
