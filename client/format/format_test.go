@@ -134,16 +134,16 @@ func TestLine(t *testing.T) {
 
 	var out bytes.Buffer
 	line := format.NewLine(&out, false, 0, clock)
-	line.Set("waiting")
-	line.Set("waiting")
-	line.Set("running")
+	line.Set("waiting", " 2s")
+	line.Set("waiting", " 1s")
+	line.Set("running", "")
 	line.Clear()
 	require.Equal(t, "waiting\nrunning\n", out.String())
 
 	out.Reset()
 	line = format.NewLine(&out, true, 20, clock)
 	now = now.Add(3 * time.Second)
-	line.Set("waiting for a machine in Taiwan")
+	line.Set("waiting", " for a machine in Taiwan")
 	line.Clear()
 	require.Equal(t, "\r\x1b[K[3s] waiting for a…\r\x1b[K", out.String())
 }

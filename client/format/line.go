@@ -30,14 +30,15 @@ func NewLine(w io.Writer, terminal bool, width int, now func() time.Time) *Line 
 	return &Line{w: w, terminal: terminal, width: width, start: now(), now: now}
 }
 
-// Set shows a text, with the time since the line was made.
-func (l *Line) Set(text string) {
+// Set shows a text, on a terminal with the time since the line was made and with a part that changes all the time, such as
+// a countdown.
+func (l *Line) Set(text, live string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	text = Plain(text)
 	elapsed := l.now().Sub(l.start)
 	if l.terminal {
-		shown := fmt.Sprintf("[%s] %s", Duration(elapsed.Truncate(time.Second)), text)
+		shown := fmt.Sprintf("[%s] %s", Duration(elapsed.Truncate(time.Second)), text+Plain(live))
 		if utf8.RuneCountInString(shown) >= l.width {
 			shown = string([]rune(shown)[:l.width-2]) + "…"
 		}

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"strings"
 	"sync"
-	"time"
 
 	"golang.org/x/sync/errgroup"
 
@@ -32,8 +31,8 @@ type Progress struct {
 	Lease Lease
 	// Answering counts running replicas all of whose endpoints answer.
 	Answering int
-	// Detail says what is waited for, in a person's words.
-	Detail string
+	// Detail says what is waited for, in a person's words; Countdown is a part of it that changes with every look.
+	Detail, Countdown string
 }
 
 // WaitAnswering waits until every replica runs and answers. It fails when that cannot happen by waiting: the lease has no
@@ -104,7 +103,8 @@ func (w *watch) look(ctx context.Context, id leasetypes.LeaseID) (Progress, erro
 			progress.Answering++
 		}
 	}
-	progress.Detail = w.detail(res, running, progress.Answering, nowMs)
+	progress.Detail = w.detail(res, running, progress.Answering)
+	progress.Countdown = countdown(res, nowMs)
 	return progress, nil
 }
 
@@ -200,7 +200,7 @@ func endpointKey(p leasetypes.Placement, e leasetypes.Endpoint) string {
 
 // detail says what is waited for.
 func (w *watch) detail(
-	res *leasetypes.QueryLeaseResponse, running map[uint32]leasetypes.Placement, answering int, nowMs uint64,
+	res *leasetypes.QueryLeaseResponse, running map[uint32]leasetypes.Placement, answering int,
 ) string {
 	replicas := int(res.Lease.Lease.Replicas)
 	head := fmt.Sprintf("%d of %d replicas run, %d answer", len(running), replicas, answering)
@@ -208,7 +208,7 @@ func (w *watch) detail(
 		return head
 	}
 	if len(res.Requests) > 0 {
-		return head + "; " + requestDetail(res.Requests[0], nowMs)
+		return head + "; " + requestDetail(res.Requests[0])
 	}
 	for _, info := range res.Placements {
 		if info.Placement.Status == leasetypes.PLACEMENT_STATUS_ASSIGNED {
@@ -230,12 +230,19 @@ func (w *watch) detail(
 }
 
 // requestDetail says what a replica without a node waits for.
-func requestDetail(r leasetypes.Request, nowMs uint64) string {
+func requestDetail(r leasetypes.Request) string {
 	if r.Reason == "" {
 		return fmt.Sprintf("replica %d looks for a node", r.Replica)
 	}
-	wait := time.Duration(secondsSince(nowMs, r.RetryMs)) * time.Second
-	return fmt.Sprintf("replica %d waits, next try in %s: %s", r.Replica, wait, r.Reason)
+	return fmt.Sprintf("replica %d waits: %s", r.Replica, r.Reason)
+}
+
+// countdown is when the first replica without a node is tried again.
+func countdown(res *leasetypes.QueryLeaseResponse, nowMs uint64) string {
+	if len(res.Requests) == 0 || res.Requests[0].RetryMs <= nowMs {
+		return ""
+	}
+	return fmt.Sprintf(", next try in %ds", secondsSince(nowMs, res.Requests[0].RetryMs))
 }
 
 // WaitClosed waits until a closing lease is settled and refunded.

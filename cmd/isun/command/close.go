@@ -92,7 +92,7 @@ func (s *session) awaitClosed(ctx context.Context, id leasetypes.LeaseID, waitTi
 	waitCtx, cancel := context.WithTimeout(ctx, waitTime)
 	defer cancel()
 	line := s.line()
-	lease, err := s.client.WaitClosed(waitCtx, id, func(p tenant.Progress) { line.Set(p.Detail) })
+	lease, err := s.client.WaitClosed(waitCtx, id, func(p tenant.Progress) { line.Set(p.Detail, p.Countdown) })
 	line.Clear()
 	switch {
 	case err == nil:

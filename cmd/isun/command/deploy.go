@@ -218,7 +218,7 @@ func (s *session) awaitAnswering(ctx context.Context, id leasetypes.LeaseID, wai
 	waitCtx, cancel := context.WithTimeout(ctx, waitTime)
 	defer cancel()
 	line := s.line()
-	lease, err := s.client.WaitAnswering(waitCtx, id, func(p tenant.Progress) { line.Set(p.Detail) })
+	lease, err := s.client.WaitAnswering(waitCtx, id, func(p tenant.Progress) { line.Set(p.Detail, p.Countdown) })
 	line.Clear()
 	return lease, s.waitError(ctx, err, id, waitTime)
 }

@@ -171,6 +171,21 @@ func TestDeployLeavesTheLeaseWhenInterrupted(t *testing.T) {
 	require.Contains(t, done.err, "isun: interrupted")
 }
 
+func TestDeployNamesTheTransactionWhenInterrupted(t *testing.T) {
+	b := newBench(t)
+	b.market.Chain.SetManual(true)
+	ctx, interrupt := context.WithCancel(t.Context())
+	go func() {
+		for b.market.Node.Calls("tx") == 0 && ctx.Err() == nil {
+			time.Sleep(time.Millisecond)
+		}
+		interrupt()
+	}()
+	done := b.runContext(ctx, "deploy", "hello:1", "--yes")
+	require.Equal(t, 130, done.code)
+	require.Contains(t, maskTx(done.err), "transaction TX was sent but is in no block yet")
+}
+
 func TestDeployGivesUpWaiting(t *testing.T) {
 	b := newBench(t)
 	b.market.SetStuck(true)

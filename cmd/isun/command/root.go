@@ -46,6 +46,11 @@ func Run(ctx context.Context, streams Streams, args []string) int {
 	case err == nil:
 		return exitOK
 	case errors.Is(err, errInterrupted), ctx.Err() != nil:
+		// Of a transaction that was sent, the user must learn the hash.
+		var sent *chain.TimeoutError
+		if errors.As(err, &sent) {
+			fmt.Fprintln(streams.Err, "isun:", chain.Message(err))
+		}
 		fmt.Fprintln(streams.Err, "isun: interrupted")
 		return exitInterrupted
 	default:
