@@ -20,6 +20,7 @@ type Stack struct {
 	Chain Chain
 
 	processes []*Process
+	workers   int
 }
 
 // Chain says where a local chain is reached, as `isunchaind localnet --output json` prints it.
