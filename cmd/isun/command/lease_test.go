@@ -55,7 +55,9 @@ func TestDeployWaitsUntilItAnswers(t *testing.T) {
 func TestDeployJSON(t *testing.T) {
 	b := newBench(t)
 	var got deployed
-	b.run("deploy", "hello:1", "-y", "-o", "json").ok().json(&got)
+	done := b.run("deploy", "hello:1", "-y", "-o", "json").ok()
+	done.json(&got)
+	golden(t, "deploy.json", maskTx(done.out))
 	require.True(t, got.Ready)
 	require.EqualValues(t, 1, got.Number)
 	require.Equal(t, "300000", got.MaxPrice)
@@ -214,6 +216,7 @@ func TestLeaseLife(t *testing.T) {
 	golden(t, "inspect.txt", b.run("inspect", "1").ok().out)
 	golden(t, "inspect.history.txt", b.run("inspect", b.tenant.String()+"/1", "--history").ok().out)
 
+	golden(t, "fund.json", maskTx(b.run("fund", "1", "1uisc", "-y", "-o", "json").ok().out))
 	golden(t, "fund.txt", maskTx(b.run("fund", "1", "2.5", "--yes").ok().out))
 	golden(t, "scale.txt", b.run("scale", "1", "3", "--yes").ok().out)
 	var scaled deployed
