@@ -42,7 +42,7 @@ func ModuleAccountNames() []string { return slices.Sorted(maps.Keys(moduleAccoun
 // messages then spend.
 func BlockedAddresses() map[string]bool {
 	blocked := make(map[string]bool, len(moduleAccounts))
-	for name := range moduleAccounts {
+	for name := range moduleAccounts { //consensus:ok fills a set
 		if name != govtypes.ModuleName {
 			blocked[authtypes.NewModuleAddress(name).String()] = true
 		}

@@ -4,6 +4,7 @@ package app
 
 import (
 	"fmt"
+	"sync" //consensus:ok closing is no part of a block
 
 	abci "github.com/cometbft/cometbft/abci/types"
 	dbm "github.com/cosmos/cosmos-db"
@@ -39,6 +40,9 @@ type App struct {
 	basics       module.BasicManager
 	configurator module.Configurator
 	simulation   *module.SimulationManager
+
+	closing  sync.Once
+	closeErr error
 }
 
 // New builds the application over db and loads its latest state. Broken wiring or a database that cannot be read is an
@@ -99,6 +103,12 @@ func (app *App) BeginBlocker(ctx sdk.Context) (sdk.BeginBlock, error) {
 // EndBlocker runs the modules' end blockers in the order of modules.go.
 func (app *App) EndBlocker(ctx sdk.Context) (sdk.EndBlock, error) {
 	return app.modules.EndBlock(ctx)
+}
+
+// Close closes the databases. The server closes the application on more than one way out, so only the first call counts.
+func (app *App) Close() error {
+	app.closing.Do(func() { app.closeErr = app.BaseApp.Close() })
+	return app.closeErr
 }
 
 // LoadHeight loads the state of a height that is still kept.

@@ -37,7 +37,7 @@ const (
 	// defaultSignedBlocks is the window in which a validator must be seen signing: nearly three hours of blocks, so that
 	// a restart or a change of the binary costs nobody its place.
 	defaultSignedBlocks = 10_000
-	blocksPerYear       = 365.25 * 24 * 60 * 60
+	blocksPerYear       = (365*24 + 6) * 60 * 60
 	maxEvidenceBytes    = 1 << 20
 )
 

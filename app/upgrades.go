@@ -23,7 +23,7 @@ var upgrades = map[string]plannedUpgrade{}
 
 // registerUpgrades makes the upgrades known, and opens the stores the way the one that is due now needs them.
 func (app *App) registerUpgrades() {
-	for name, u := range upgrades {
+	for name, u := range upgrades { //consensus:ok fills a table
 		app.UpgradeKeeper.SetUpgradeHandler(name, app.upgradeHandler(u))
 	}
 
