@@ -2,6 +2,7 @@ package keeper_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"testing"
 	"time"
@@ -43,19 +44,19 @@ type fixture struct {
 	image  string
 	served map[types.PlacementID]uint64
 	// pruned are the placements the hooks were told of.
-	pruned *[]types.PlacementID
-	// broken lets a test set items aside on purpose.
+	pruned []types.PlacementID
+	// refusePruned makes the hooks fail.
+	refusePruned bool
+	// broken lets a test have items set aside on purpose.
 	broken bool
 }
 
-// hooks note the placements that were forgotten, or refuse.
-type hooks struct {
-	pruned *[]types.PlacementID
-}
-
 // AfterPlacementPruned implements types.Hooks.
-func (h hooks) AfterPlacementPruned(_ context.Context, id types.PlacementID) error {
-	*h.pruned = append(*h.pruned, id)
+func (f *fixture) AfterPlacementPruned(_ context.Context, id types.PlacementID) error {
+	if f.refusePruned {
+		return errors.New("the module above fails")
+	}
+	f.pruned = append(f.pruned, id)
 	return nil
 }
 
@@ -85,15 +86,13 @@ func newEmptyFixture(t *testing.T) *fixture {
 			sunstypes.RegisterInterfaces, uaitypes.RegisterInterfaces, types.RegisterInterfaces,
 		},
 	})
-	f := &fixture{
-		Fixture: base, tenant: testkit.Addr("tenant"), served: map[types.PlacementID]uint64{}, pruned: new([]types.PlacementID),
-	}
+	f := &fixture{Fixture: base, tenant: testkit.Addr("tenant"), served: map[types.PlacementID]uint64{}}
 	authority := base.Authority.String()
 	f.suns = sunskeeper.NewKeeper(base.Codec, base.Store(sunstypes.StoreKey), base.Accounts, base.Bank, authority)
 	f.images = uaikeeper.NewKeeper(base.Codec, base.Store(uaitypes.StoreKey), base.Bank, authority)
 	f.k = keeper.NewKeeper(base.Codec, base.Store(types.StoreKey), authority, f.suns, f.images, base.Bank, base.Accounts)
 	f.suns.SetHooks(f.k.SunsHooks())
-	f.k.SetHooks(hooks{f.pruned})
+	f.k.SetHooks(f)
 	f.msgs, f.query = keeper.NewMsgServer(f.k), keeper.NewQueryServer(f.k)
 
 	base.OnBeginBlock(f.suns.BeginBlock)

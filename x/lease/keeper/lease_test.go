@@ -334,12 +334,12 @@ func TestHistoryIsForgottenAfterItsRetention(t *testing.T) {
 	require.Equal(t, types.PLACEMENT_STATUS_SETTLED, f.known(p.ID).Placement.Status)
 	pruneMs := f.get(id).Lease.Lease.PruneMs
 	for f.now() < pruneMs {
-		require.Empty(t, *f.pruned)
+		require.Empty(t, f.pruned)
 		f.NextBlock(5 * time.Second)
 	}
 	events := f.NextBlock(time.Second)
 	require.Len(t, testkit.EventsOf[types.EventLeasePruned](t, events), 1)
-	require.Equal(t, []types.PlacementID{p.ID}, *f.pruned, "the modules above are told")
+	require.Equal(t, []types.PlacementID{p.ID}, f.pruned, "the modules above are told")
 	_, err := f.k.GetLease(f.Ctx, id)
 	require.ErrorIs(t, err, types.ErrLeaseNotFound)
 	_, _, err = f.k.GetPlacement(f.Ctx, p.ID)
@@ -374,7 +374,9 @@ func TestGovernanceMayRent(t *testing.T) {
 	f := newFixture(t)
 	f.addNode(nodeSpec{operator: "op"})
 	f.Fund(f.Authority, 1_000)
-	id := f.lease(func(m *types.MsgCreateLease) { m.Tenant, m.Deposit, m.MaxPrice = f.Authority.String(), testkit.Coin(1_000), ask })
+	id := f.lease(func(m *types.MsgCreateLease) {
+		m.Tenant, m.Deposit, m.MaxPrice = f.Authority.String(), testkit.Coin(1_000), ask
+	})
 	f.NextBlock(time.Second)
 	require.Len(t, f.live(id), 1)
 	f.close(id)

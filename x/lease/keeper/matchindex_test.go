@@ -97,7 +97,10 @@ func TestSearchGoesOnInTheNextCountry(t *testing.T) {
 func TestEmptiedBucketsAreForgotten(t *testing.T) {
 	f := newFixture(t)
 	f.addNode(nodeSpec{operator: "op", suns: 4})
-	id := f.lease(func(m *types.MsgCreateLease) { m.Demand = &sunstypes.Demand{GeneralMilliSuns: 4_000}; m.MaxPrice = 5 * ask })
+	id := f.lease(func(m *types.MsgCreateLease) {
+		m.Demand = &sunstypes.Demand{GeneralMilliSuns: 4_000}
+		m.MaxPrice = 5 * ask
+	})
 	f.NextBlock(time.Second)
 	require.Len(t, f.live(id), 1)
 	classes := func() uint64 {
