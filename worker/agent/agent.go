@@ -177,6 +177,7 @@ func (a *Agent) look(ctx context.Context) {
 	a.asked++
 	asked := a.asked
 	a.mu.Unlock()
+	askedAt := a.o.Boot.Now()
 	view, err := a.o.Chain.View(ctx)
 	if ctx.Err() != nil {
 		return
@@ -194,6 +195,9 @@ func (a *Agent) look(ctx context.Context) {
 		a.view, a.viewAsked = &view, asked
 	}
 	a.mu.Unlock()
+	if err == nil && len(view.Placements) == 0 {
+		a.watchdog.Idle(askedAt)
+	}
 	switch {
 	case err != nil && before == nil:
 		a.o.Log.Warn("the chain does not answer; placements run on until the silence limit", "error", err)

@@ -58,6 +58,7 @@ func (c *fakeChain) View(context.Context) (chain.View, error) {
 	v.Node.Node.ID = sunstypes.NodeID{Operator: operatorAddress, Number: 1}
 	v.Node.Node.Status = sunstypes.NODE_STATUS_ACTIVE
 	v.Params.Suns.SilenceLimit = time.Minute
+	v.Params.Suns.EpochDuration = time.Hour
 	v.Params.Audit.AttestInterval = 100 * time.Millisecond
 	v.Params.Lease.SettleGrace = time.Second
 	v.Placements = append(v.Placements, c.placements...)

@@ -17,6 +17,7 @@ import (
 	"github.com/isuncoin/isuncoin/worker/chain"
 	"github.com/isuncoin/isuncoin/worker/journal"
 	"github.com/isuncoin/isuncoin/worker/sender"
+	"github.com/isuncoin/isuncoin/worker/watchdog"
 	audittypes "github.com/isuncoin/isuncoin/x/audit/types"
 	leasetypes "github.com/isuncoin/isuncoin/x/lease/types"
 	sunstypes "github.com/isuncoin/isuncoin/x/suns/types"
@@ -60,7 +61,7 @@ type Sender interface {
 // Watchdog is told of every confirmed sign of life.
 type Watchdog interface {
 	Now() time.Duration
-	Confirm(sentAt, limit time.Duration) error
+	Confirm(sentAt time.Duration, limits watchdog.Limits) error
 }
 
 // Status is where the attester stands.
@@ -152,6 +153,11 @@ func (a *Attester) Step(ctx context.Context, view chain.View) error {
 	return fmt.Errorf("%s (%s): %w", plan.Kind, plan.Reason, err)
 }
 
+// limits are the chain's rule of when a node counts as silent.
+func limits(params sunstypes.Params) watchdog.Limits {
+	return watchdog.Limits{Busy: params.SilenceLimit, Idle: 2 * params.EpochDuration}
+}
+
 // Final attests what is left, due or not: the worker is about to stop.
 func (a *Attester) Final(ctx context.Context, view chain.View) error { return a.attest(ctx, view) }
 
@@ -164,7 +170,7 @@ func (a *Attester) checkIn(ctx context.Context, view chain.View) error {
 	a.status.SignedMs = max(a.status.SignedMs, clockAt)
 	a.status.CheckIns++
 	a.mu.Unlock()
-	return a.watchdog.Confirm(sentAt, view.Params.Suns.SilenceLimit)
+	return a.watchdog.Confirm(sentAt, limits(view.Params.Suns))
 }
 
 // attest writes the figures to the journal, takes sequence numbers for them
@@ -201,7 +207,7 @@ func (a *Attester) attest(ctx context.Context, view chain.View) error {
 	a.status.SignedMs, a.status.AttestedMs = max(a.status.SignedMs, clockAt), max(a.status.AttestedMs, clockAt)
 	a.status.Attested++
 	a.mu.Unlock()
-	return a.watchdog.Confirm(sentAt, view.Params.Suns.SilenceLimit)
+	return a.watchdog.Confirm(sentAt, limits(view.Params.Suns))
 }
 
 // sendEntries sends all entries in one transaction. If the chain refuses it,

@@ -15,6 +15,7 @@ import (
 	"github.com/isuncoin/isuncoin/worker/chain"
 	"github.com/isuncoin/isuncoin/worker/journal"
 	"github.com/isuncoin/isuncoin/worker/sender"
+	"github.com/isuncoin/isuncoin/worker/watchdog"
 	audittypes "github.com/isuncoin/isuncoin/x/audit/types"
 	leasetypes "github.com/isuncoin/isuncoin/x/lease/types"
 	sunstypes "github.com/isuncoin/isuncoin/x/suns/types"
@@ -33,6 +34,7 @@ func view(nowMs uint64, placements ...leasetypes.NodePlacement) chain.View {
 	v.Params.Audit.AttestInterval = time.Minute
 	v.Params.Lease.SettleGrace = 20 * time.Second
 	v.Params.Suns.SilenceLimit = 5 * time.Minute
+	v.Params.Suns.EpochDuration = time.Hour
 	return v
 }
 
@@ -226,8 +228,8 @@ func (f *fixture) Send(_ context.Context, msgs ...sdk.Msg) error {
 
 func (f *fixture) Now() time.Duration { return f.now }
 
-func (f *fixture) Confirm(at, limit time.Duration) error {
-	require.Equal(f, 5*time.Minute, limit)
+func (f *fixture) Confirm(at time.Duration, limits watchdog.Limits) error {
+	require.Equal(f, watchdog.Limits{Busy: 5 * time.Minute, Idle: 2 * time.Hour}, limits)
 	f.confirmed = append(f.confirmed, at)
 	return nil
 }

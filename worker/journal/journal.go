@@ -257,8 +257,10 @@ func (j *Journal) NextSequence(chain, n uint64) (first uint64, err error) {
 type Confirmed struct {
 	Boot string        `json:"boot"`
 	At   time.Duration `json:"at_ns"`
-	// Limit is the chain's silence limit as it was then.
+	// Limit and Idle are the chain's limits as they were then, for a node
+	// with placements and for one without.
 	Limit time.Duration `json:"limit_ns"`
+	Idle  time.Duration `json:"idle_ns"`
 }
 
 // SetConfirmed remembers the last confirmation.

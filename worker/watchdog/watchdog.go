@@ -26,6 +26,8 @@ type Watchdog struct {
 	mu    sync.Mutex
 	last  journal.Confirmed
 	known bool
+	// idleAt is when the chain was last seen to have placed nothing here.
+	idleAt time.Duration
 }
 
 // New begins where the last worker of this boot ended. After a reboot nothing
@@ -41,15 +43,32 @@ func New(clock bootclock.Clock, store Store) (*Watchdog, error) {
 // Now is the clock that Confirm's argument is read from.
 func (w *Watchdog) Now() time.Duration { return w.clock.Now() }
 
+// Limits are how long the chain waits for a node.
+type Limits struct {
+	// Busy is how long one with placements may be silent.
+	Busy time.Duration
+	// Idle is how long one without any may be.
+	Idle time.Duration
+}
+
+// Idle says that the chain had placed nothing here when it was asked at a
+// time of Now. A placement made later gives the node the silence limit anew,
+// as long as it has not been silent for too long even for an idle one.
+func (w *Watchdog) Idle(askedAt time.Duration) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.idleAt = max(w.idleAt, askedAt)
+}
+
 // Confirm says that the chain accepted a sign of life that was sent at a time
 // of Now: the chain's own count begins no earlier than that.
-func (w *Watchdog) Confirm(sentAt, limit time.Duration) error {
+func (w *Watchdog) Confirm(sentAt time.Duration, limits Limits) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.known && sentAt < w.last.At {
 		return nil // an older one, confirmed late
 	}
-	w.last = journal.Confirmed{Boot: w.clock.Boot(), At: sentAt, Limit: limit}
+	w.last = journal.Confirmed{Boot: w.clock.Boot(), At: sentAt, Limit: limits.Busy, Idle: limits.Idle}
 	w.known = true
 	return w.store.SetConfirmed(w.last)
 }
@@ -64,7 +83,11 @@ func (w *Watchdog) Left() time.Duration {
 	if !w.known {
 		return 0
 	}
-	return w.last.At + w.last.Limit - Margin(w.last.Limit) - w.clock.Now()
+	silentAt := w.last.At + w.last.Limit
+	if w.idleAt > w.last.At {
+		silentAt = max(silentAt, min(w.idleAt+w.last.Limit, w.last.At+w.last.Idle))
+	}
+	return silentAt - Margin(w.last.Limit) - w.clock.Now()
 }
 
 // Margin is how much earlier than the chain the worker acts: enough to pause

@@ -19,7 +19,9 @@ func fixture(t *testing.T) (*bootclock.Fake, *journal.Journal) {
 	return bootclock.NewFake(), j
 }
 
-const limit = time.Minute // its margin is 12 s
+// limit is a minute for a busy node, whose margin is 12 s, and three for an
+// idle one.
+var limit = Limits{Busy: time.Minute, Idle: 3 * time.Minute}
 
 func TestSilentBeforeTheChainActs(t *testing.T) {
 	clock, store := fixture(t)
@@ -68,4 +70,23 @@ func TestMargin(t *testing.T) {
 	} {
 		require.Equal(t, want, Margin(limit), limit)
 	}
+}
+
+func TestAnIdleNodeMayBeSilentForLonger(t *testing.T) {
+	clock, store := fixture(t)
+	w, err := New(clock, store)
+	require.NoError(t, err)
+	w.Idle(w.Now())
+	require.True(t, w.Silent(), "seen idle, but never confirmed")
+
+	require.NoError(t, w.Confirm(w.Now(), limit))
+	clock.Advance(100 * time.Second)
+	require.True(t, w.Silent(), "something may have been placed here right after the confirmation")
+	w.Idle(w.Now())
+	require.Equal(t, 48*time.Second, w.Left(), "what is placed from now on has the whole limit")
+	clock.Advance(60 * time.Second)
+	w.Idle(w.Now())
+	require.Equal(t, 8*time.Second, w.Left(), "but no longer than an idle node has")
+	require.NoError(t, w.Confirm(w.Now(), limit))
+	require.Equal(t, 48*time.Second, w.Left())
 }

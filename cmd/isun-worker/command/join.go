@@ -1,7 +1,6 @@
 package command
 
 import (
-	"bufio"
 	"context"
 	"errors"
 	"fmt"
@@ -28,7 +27,6 @@ type joinFlags struct {
 	keyFlags
 	price, bond, feeLimit  string
 	country, zone, moniker string
-	yes                    bool
 }
 
 // joined is what join prints.
@@ -79,7 +77,6 @@ Joining again is harmless: it finds the node that is there.`,
 	f.StringVar(&j.moniker, "moniker", hostname, "name of the node, for people")
 	f.StringVar(&j.bond, "bond", "", "bond, such as 50isc; by default what lets all of its SUNS be rewarded")
 	f.StringVar(&j.feeLimit, "fee-limit", "10isc", "what the agent may spend on fees a day")
-	f.BoolVarP(&j.yes, "yes", "y", false, "do not ask before sending")
 	return cmd
 }
 
@@ -173,21 +170,15 @@ func (j *joinFlags) report(
 		return bench.Report{}, err
 	}
 	if !there {
-		if err := j.confirm(cmd, params, report, reg); err != nil {
+		if err := j.ask(cmd, params, report, reg); err != nil {
 			return bench.Report{}, err
 		}
 	}
 	return report, report.Save(o.dir().Report())
 }
 
-// confirm shows what is about to be sent and asks.
-func (j *joinFlags) confirm(cmd *cobra.Command, params sunstypes.Params, report bench.Report, reg operator.Registration) error {
-	if j.yes {
-		return nil
-	}
-	if !terminal(cmd.InOrStdin()) {
-		return errors.New("nobody is there to ask: say --yes to register without asking")
-	}
+// ask shows what is about to be sent and asks.
+func (j *joinFlags) ask(cmd *cobra.Command, params sunstypes.Params, report bench.Report, reg operator.Registration) error {
 	suns := report.Suns(params.Bundle)
 	bond, price := operator.Bond(params, suns.MilliSuns), reg.AskPrice
 	if reg.Bond != nil {
@@ -196,17 +187,8 @@ func (j *joinFlags) confirm(cmd *cobra.Command, params sunstypes.Params, report 
 	if price == 0 {
 		price = params.MinAsk
 	}
-	w := cmd.ErrOrStderr()
-	fmt.Fprintf(w, "register this machine with %s SUNS (bound by %s) at %s per SUNS, bond %s, in %s? [y/N] ",
-		format.SUNS(suns.MilliSuns), suns.Bottleneck, format.HourPrice(price), format.ISC(bond), reg.Country)
-	answer, err := bufio.NewReader(cmd.InOrStdin()).ReadString('\n')
-	if err != nil {
-		return fmt.Errorf("read the answer: %w", err)
-	}
-	if a := strings.ToLower(strings.TrimSpace(answer)); a != "y" && a != "yes" {
-		return errors.New("not registered")
-	}
-	return nil
+	return j.keyFlags.confirm(cmd, fmt.Sprintf("register this machine with %s SUNS (bound by %s) at %s per SUNS, bond %s, in %s",
+		format.SUNS(suns.MilliSuns), suns.Bottleneck, format.HourPrice(price), format.ISC(bond), reg.Country))
 }
 
 func writeJoined(w io.Writer, r joined) error {

@@ -1,10 +1,12 @@
 package command
 
 import (
+	"bufio"
 	"context"
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -20,6 +22,7 @@ type keyFlags struct {
 	name    string
 	backend string
 	home    string
+	yes     bool
 }
 
 func (k *keyFlags) flags(cmd *cobra.Command) {
@@ -28,6 +31,26 @@ func (k *keyFlags) flags(cmd *cobra.Command) {
 	f.StringVar(&k.backend, "keyring-backend", chainclient.DefaultKeyringBackend, "keyring backend (os|file|test|…)")
 	f.StringVar(&k.home, "operator-home", chainclient.DefaultHome(), "isunchaind's home, where the keyring is")
 	f.StringVar(&k.home, "keyring-dir", chainclient.DefaultHome(), "the same as --operator-home")
+	f.BoolVarP(&k.yes, "yes", "y", false, "do not ask before sending")
+}
+
+// confirm asks the owner before something is signed.
+func (k *keyFlags) confirm(cmd *cobra.Command, question string) error {
+	if k.yes {
+		return nil
+	}
+	if !terminal(cmd.InOrStdin()) {
+		return errors.New("nobody is there to ask: say --yes to send without asking")
+	}
+	fmt.Fprintf(cmd.ErrOrStderr(), "%s? [y/N] ", question)
+	answer, err := bufio.NewReader(cmd.InOrStdin()).ReadString('\n')
+	if err != nil {
+		return fmt.Errorf("read the answer: %w", err)
+	}
+	if a := strings.ToLower(strings.TrimSpace(answer)); a != "y" && a != "yes" {
+		return errors.New("nothing was sent")
+	}
+	return nil
 }
 
 // open connects with the operator's key.
@@ -54,8 +77,15 @@ type sent struct {
 	Status string `json:"status"`
 }
 
-// ownersCommand sends one message about this worker's node.
-func ownersCommand(o *options, cmd *cobra.Command, send func(context.Context, *operator.Operator, sunstypes.NodeID) (string, error), done, status string) *cobra.Command {
+// order is a command that sends one message about this worker's node.
+type order struct {
+	send     func(*operator.Operator, context.Context, sunstypes.NodeID) (string, error)
+	question string // before it is sent
+	done     string // after it was
+	status   string // what the node is then
+}
+
+func ownersCommand(o *options, cmd *cobra.Command, order order) *cobra.Command {
 	var keys keyFlags
 	cmd.Args = cobra.NoArgs
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
@@ -76,12 +106,15 @@ func ownersCommand(o *options, cmd *cobra.Command, send func(context.Context, *o
 		if err != nil {
 			return err
 		}
-		hash, err := send(cmd.Context(), owner, node.ID())
+		if err := keys.confirm(cmd, fmt.Sprintf(order.question, node.ID())); err != nil {
+			return err
+		}
+		hash, err := order.send(owner, cmd.Context(), node.ID())
 		if err != nil {
 			return err
 		}
-		return o.print(cmd.OutOrStdout(), sent{node.ID().String(), hash, status}, func(w io.Writer) error {
-			_, err := fmt.Fprintf(w, "node %s %s\n", node.ID(), done)
+		return o.print(cmd.OutOrStdout(), sent{node.ID().String(), hash, order.status}, func(w io.Writer) error {
+			_, err := fmt.Fprintf(w, "node %s %s\n", node.ID(), order.done)
 			return err
 		})
 	}
@@ -97,28 +130,24 @@ func drainCommand(o *options) *cobra.Command {
 soon as its replacement runs there. Keep the worker running until they have left; then the machine
 can be switched off. 'isun-worker resume' ends a drain.`,
 		Example: `  isun-worker drain --operator-key me`,
-	}, func(ctx context.Context, owner *operator.Operator, id sunstypes.NodeID) (string, error) {
-		return owner.Drain(ctx, id)
-	}, "drains: keep the worker running until its placements have moved (see `isun-worker status`)", "draining")
+	}, order{
+		send: (*operator.Operator).Drain, question: "drain node %s", status: "draining",
+		done: "drains: keep the worker running until its placements have moved (see `isun-worker status`)",
+	})
 }
 
 func retireCommand(o *options) *cobra.Command {
-	var yes bool
-	cmd := ownersCommand(o, &cobra.Command{
+	return ownersCommand(o, &cobra.Command{
 		Use:   "retire",
 		Short: "Take the node off the market for good",
 		Long: `Retires the node: its placements end at once, and its bond returns after the unbonding period.
 This cannot be undone; drain first, so that tenants' work moves without a gap.`,
 		Example: `  isun-worker drain --operator-key me
   isun-worker retire --operator-key me --yes`,
-	}, func(ctx context.Context, owner *operator.Operator, id sunstypes.NodeID) (string, error) {
-		if !yes {
-			return "", errors.New("retiring cannot be undone: say --yes if you mean it")
-		}
-		return owner.Retire(ctx, id)
-	}, "is retired; its bond returns after the unbonding period", "retired")
-	cmd.Flags().BoolVar(&yes, "yes", false, "really")
-	return cmd
+	}, order{
+		send: (*operator.Operator).Retire, question: "retire node %s for good", status: "retired",
+		done: "is retired; its bond returns after the unbonding period",
+	})
 }
 
 // resumeChain ends a drain, if the node drains.
