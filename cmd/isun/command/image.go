@@ -28,7 +28,7 @@ An image on the chain is a name, the digest of an OCI image index and what the i
 needs to run: SUNS, ports, a health check, volumes. The contents stay where workers
 find them. A published tag never changes.`,
 	}
-	cmd.AddCommand(c.imagePublish(), c.imageList(), c.imageShow(), c.imageDeprecate())
+	cmd.AddCommand(c.imagePack(), c.imagePublish(), c.imageList(), c.imageShow(), c.imageDeprecate())
 	return cmd
 }
 

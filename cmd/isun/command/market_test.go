@@ -1,6 +1,7 @@
 package command_test
 
 import (
+	"bytes"
 	"context"
 	"os"
 	"path/filepath"
@@ -135,4 +136,46 @@ func TestInterruptedBeforeAnAnswer(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	require.Equal(t, 130, b.runContext(ctx, "ps").code)
+}
+
+func TestPackAndPublishALayout(t *testing.T) {
+	b := newBench(t)
+	rootfs, layout := t.TempDir(), filepath.Join(t.TempDir(), "layout")
+	require.NoError(t, os.WriteFile(filepath.Join(rootfs, "index.html"), []byte("hello"), 0o600))
+	var made struct{ Layout, Digest string }
+	b.run("image", "pack", layout, "--folder", rootfs, "--platform", "linux/arm64", "--entrypoint", "/bin/serve", "-o", "json").ok().json(&made)
+
+	b.run("image", "publish", "site:1", "--layout", layout, "--suns", "0.2", "--yes").ok()
+	image := b.market.Images()[1]
+	require.Equal(t, made.Digest, image.Digest)
+	require.Equal(t, []string{"linux/arm64"}, image.Platforms)
+	require.Positive(t, image.SizeBytes)
+
+	// A second image makes the folder ambiguous.
+	require.NoError(t, os.WriteFile(filepath.Join(rootfs, "index.html"), []byte("hello again"), 0o600))
+	b.run("image", "pack", layout, "--folder", rootfs, "--entrypoint", "/bin/serve").ok()
+	b.run("image", "publish", "site:2", "--layout", layout, "--yes").fails("choose one with --digest", made.Digest)
+	b.run("image", "publish", "site:2", "--layout", layout, "--digest", made.Digest, "--yes").ok()
+
+	// What was changed after it was packed is noticed.
+	blobs, err := filepath.Glob(filepath.Join(layout, "blobs", "sha256", "*"))
+	require.NoError(t, err)
+	for _, blob := range blobs {
+		raw, err := os.ReadFile(blob)
+		require.NoError(t, err)
+		if bytes.Contains(raw, []byte("hello")) {
+			require.NoError(t, os.WriteFile(blob, bytes.Replace(raw, []byte("hello"), []byte("hacks"), 1), 0o600))
+		}
+	}
+	b.run("image", "publish", "site:3", "--layout", layout, "--digest", made.Digest, "--yes").fails("does not match its digest")
+}
+
+func TestPackRefusesNonsense(t *testing.T) {
+	b := newBench(t)
+	program, err := os.Executable()
+	require.NoError(t, err)
+	b.run("image", "pack", t.TempDir()).fails("binary")
+	b.run("image", "pack", t.TempDir(), "--binary", program+".gone").fails("--binary")
+	b.run("image", "pack", t.TempDir(), "--binary", program, "--platform", "linux/amd64").fails("a program says itself")
+	b.run("image", "pack", t.TempDir(), "--folder", t.TempDir(), "--platform", "windows").fails("--platform")
 }
