@@ -314,7 +314,7 @@ func (a *Agent) attestLoop(ctx context.Context) error {
 		if view == nil || a.o.Switch.Paused() {
 			continue
 		}
-		if err := a.attester.Step(ctx, *view); ctx.Err() == nil {
+		if acted, err := a.attester.Step(ctx, *view); acted && ctx.Err() == nil {
 			report(err)
 		}
 	}

@@ -112,24 +112,24 @@ func (a *Attester) Status() Status {
 	return a.status
 }
 
-// Step sends what is due by the view, if anything. Its error has been counted
-// and will be tried again.
-func (a *Attester) Step(ctx context.Context, view chain.View) error {
+// Step sends what is due by the view; acted is false if nothing was, or if an
+// earlier failure makes it wait. Its error has been counted and will be tried
+// again.
+func (a *Attester) Step(ctx context.Context, view chain.View) (acted bool, err error) {
 	now := a.clock()
 	a.mu.Lock()
 	signed, attested, notBefore := a.status.SignedMs, a.status.AttestedMs, a.notBefore
 	a.mu.Unlock()
 	if now < notBefore {
-		return nil
+		return false, nil
 	}
 	plan := Next(Situation{
 		View: view, Records: a.usage.Records(), NowMs: view.ClockMs(now),
 		SignedMs: signed, AttestedMs: attested,
 	})
-	var err error
 	switch plan.Kind {
 	case None:
-		return nil
+		return false, nil
 	case CheckIn:
 		err = a.checkIn(ctx, view)
 	case Attest:
@@ -140,17 +140,17 @@ func (a *Attester) Step(ctx context.Context, view chain.View) error {
 	if err == nil {
 		a.wait, a.notBefore, a.status.LastError = 0, 0, ""
 		a.log.Debug("sign of life confirmed", "kind", plan.Kind, "reason", plan.Reason, "entries", len(plan.Entries))
-		return nil
+		return true, nil
 	}
 	if ctx.Err() != nil {
-		return nil // the worker is ending
+		return true, nil // the worker is ending
 	}
 	a.stale = true
 	a.wait = min(max(2*a.wait, backoffMin), backoffMax)
 	a.notBefore = a.clock() + a.wait/2 + rand.N(a.wait/2+1) // so that nodes do not come back all at once
 	a.status.Failures++
 	a.status.LastError = err.Error()
-	return fmt.Errorf("%s (%s): %w", plan.Kind, plan.Reason, err)
+	return true, fmt.Errorf("%s (%s): %w", plan.Kind, plan.Reason, err)
 }
 
 // limits are the chain's rule of when a node counts as silent.

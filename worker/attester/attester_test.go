@@ -190,6 +190,11 @@ func (f *fixture) restart() {
 	f.a = New("isun1agent", f, f.journal, f, f, f, func() time.Duration { return f.now }, slog.New(slog.DiscardHandler))
 }
 
+func (f *fixture) step(v chain.View) error {
+	_, err := f.a.Step(context.Background(), v)
+	return err
+}
+
 func (f *fixture) Flush() error { f.flushed++; return nil }
 
 func (f *fixture) Records() map[leasetypes.PlacementID]journal.Record { return f.records }
@@ -243,7 +248,7 @@ func (f *fixture) attested(i int) *audittypes.MsgAttestUsage {
 func TestStepAttests(t *testing.T) {
 	f := setup(t, record(0, 1500, 0), record(1, 800, 800))
 	v := view(4_000_000, placed(0, runs, 0), placed(1, runs, 0))
-	require.NoError(t, f.a.Step(context.Background(), v))
+	require.NoError(t, f.step(v))
 	require.Len(t, f.txs, 1)
 	m := f.attested(0)
 	require.Equal(t, "isun1agent", m.Agent)
@@ -253,7 +258,7 @@ func TestStepAttests(t *testing.T) {
 	require.Equal(t, 1, f.flushed, "in the journal before it is sent")
 	require.Equal(t, []time.Duration{time.Hour}, f.confirmed)
 
-	require.NoError(t, f.a.Step(context.Background(), v))
+	require.NoError(t, f.step(v))
 	require.Len(t, f.txs, 1, "nothing new is due")
 	require.EqualValues(t, 1, f.a.Status().Attested)
 }
@@ -262,14 +267,14 @@ func TestSequenceIsAboveJournalAndChain(t *testing.T) {
 	f := setup(t, record(0, 1, 0))
 	f.sequence = 41 // an older home attested this far
 	v := view(4_000_000, placed(0, runs, 0))
-	require.NoError(t, f.a.Step(context.Background(), v))
+	require.NoError(t, f.step(v))
 	require.EqualValues(t, 42, f.attested(0).Sequence)
 
 	// The next worker has only the journal's word, and the chain's.
 	f.restart()
 	f.records[pid(0)] = record(0, 2, 1)
 	f.sequence = 7 // a lagging endpoint
-	require.NoError(t, f.a.Step(context.Background(), v))
+	require.NoError(t, f.step(v))
 	require.EqualValues(t, 43, f.attested(1).Sequence)
 }
 
@@ -278,15 +283,15 @@ func TestLostAnswerIsSentAgain(t *testing.T) {
 	v := view(4_000_000, placed(0, runs, 0))
 	lost := errors.New("timed out")
 	f.answer = func([]sdk.Msg) error { f.sequence = 1; return lost } // it got in, the answer did not get out
-	require.ErrorIs(t, f.a.Step(context.Background(), v), lost)
+	require.ErrorIs(t, f.step(v), lost)
 	require.Empty(t, f.confirmed)
 	require.EqualValues(t, 1, f.a.Status().Failures)
 
 	f.answer = nil
-	require.NoError(t, f.a.Step(context.Background(), v))
+	require.NoError(t, f.step(v))
 	require.Len(t, f.txs, 1, "not before its back-off has passed")
 	f.now += backoffMin
-	require.NoError(t, f.a.Step(context.Background(), v))
+	require.NoError(t, f.step(v))
 	require.EqualValues(t, 2, f.attested(1).Sequence)
 	require.Equal(t, []time.Duration{f.now}, f.confirmed)
 	require.Empty(t, f.a.Status().LastError)
@@ -297,8 +302,8 @@ func TestBackoffGrowsToItsBound(t *testing.T) {
 	f.answer = func([]sdk.Msg) error { return errors.New("down") }
 	v := view(4_000_000, placed(0, runs, 0))
 	for range 10 {
-		require.Error(t, f.a.Step(context.Background(), v))
-		require.NoError(t, f.a.Step(context.Background(), v), "waits")
+		require.Error(t, f.step(v))
+		require.NoError(t, f.step(v), "waits")
 		f.now += backoffMax
 	}
 	require.Len(t, f.txs, 10)
@@ -315,7 +320,7 @@ func TestOneEntryAtFaultDoesNotCostTheOthers(t *testing.T) {
 		return nil
 	}
 	v := view(4_000_000, placed(0, runs, 0), placed(1, runs, 0), placed(2, runs, 0))
-	require.NoError(t, f.a.Step(context.Background(), v))
+	require.NoError(t, f.step(v))
 	require.EqualValues(t, 10, f.records[pid(0)].Attested.ServedMs)
 	require.Zero(t, f.records[pid(1)].Attested.ServedMs)
 	require.EqualValues(t, 30, f.records[pid(2)].Attested.ServedMs)
@@ -330,7 +335,7 @@ func TestManyEntriesAreSplit(t *testing.T) {
 		placements = append(placements, placed(i, runs, 0))
 	}
 	f := setup(t, records...)
-	require.NoError(t, f.a.Step(context.Background(), view(4_000_000, placements...)))
+	require.NoError(t, f.step(view(4_000_000, placements...)))
 	require.Len(t, f.txs, 1)
 	require.Len(t, f.txs[0], 3)
 	require.EqualValues(t, 3, f.sequence)
@@ -338,7 +343,7 @@ func TestManyEntriesAreSplit(t *testing.T) {
 
 func TestCheckInConfirms(t *testing.T) {
 	f := setup(t)
-	require.NoError(t, f.a.Step(context.Background(), view(4_000_000)))
+	require.NoError(t, f.step(view(4_000_000)))
 	require.IsType(t, &sunstypes.MsgCheckIn{}, f.txs[0][0])
 	require.Len(t, f.confirmed, 1)
 	require.EqualValues(t, 4_000_000, f.a.Status().SignedMs)

@@ -87,8 +87,15 @@ func (r *Reconciler) start(ctx context.Context, id runtime.ID, want Wanted) erro
 	case errors.Is(err, runtime.ErrUnavailable), errors.Is(err, errChain):
 		r.later(id, backoffMax/6) // nothing the placement could help
 		return err
+	case !permanent && r.hasExited(ctx, id):
+		return err // it ended while it was started; the next pass counts that
 	}
 	return errors.Join(err, r.failed(id, err.Error(), permanent))
+}
+
+func (r *Reconciler) hasExited(ctx context.Context, id runtime.ID) bool {
+	state, err := r.rt.Inspect(ctx, id)
+	return err == nil && state.Status == runtime.StatusExited
 }
 
 // errChain marks what failed for want of the chain's answer.
@@ -111,6 +118,9 @@ func (r *Reconciler) run(ctx context.Context, id runtime.ID, want Wanted) (perma
 	if err != nil {
 		return true, err
 	}
+	r.mu.Lock()
+	r.remember(id).witnessed = true
+	r.mu.Unlock()
 	state, err := r.rt.Ensure(ctx, spec)
 	if errors.Is(err, runtime.ErrConflict) {
 		// Another worker version shaped it differently; what it wrote is
@@ -124,7 +134,7 @@ func (r *Reconciler) run(ctx context.Context, id runtime.ID, want Wanted) (perma
 		r.mu.Lock()
 		m := r.remember(id)
 		m.run = journal.Run{ContainerID: state.ContainerID, StartedAt: state.StartedAt}
-		m.UpSince, m.witnessed = r.cfg.Clock(), true
+		m.UpSince = r.cfg.Clock()
 		r.mu.Unlock()
 	}
 	return errors.Is(err, runtime.ErrInvalidSpec) || errors.Is(err, runtime.ErrNoSpace), err

@@ -268,6 +268,19 @@ func TestPermanentFailuresAreGivenBackAtOnce(t *testing.T) {
 	}
 }
 
+func TestEndingDuringTheStartCountsOnce(t *testing.T) {
+	f := setup(t)
+	f.place(0, 1)
+	f.view.Placements[0].Args = []string{program.Exit, "3"}
+	f.settled(Active)
+	require.Equal(t, 1, f.r.Failures(f.chainStatus(0).ID))
+	f.advance(backoffMax)
+	f.rt.FailNext(runtimetest.OpEnsure, errors.New("its network is gone already"), 1)
+	f.pass(Active)
+	f.r.Wait()
+	require.Equal(t, 1, f.r.Failures(f.chainStatus(0).ID), "left to the look at the container")
+}
+
 func TestEngineTroubleIsNotThePlacementsFault(t *testing.T) {
 	f := setup(t)
 	f.place(0, 1)
