@@ -78,7 +78,7 @@ func NewAt(
 	app.setAnteHandler()
 	app.setProposalHandlers()
 	app.setBlockExecutor(appOpts)
-	app.registerUpgrades()
+	app.registerUpgrades(appOpts)
 	app.checkProtoAnnotations()
 	return app
 }

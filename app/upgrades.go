@@ -4,6 +4,10 @@ import (
 	"context"
 	"fmt"
 
+	"github.com/spf13/cast"
+
+	"github.com/cosmos/cosmos-sdk/client/flags"
+	servertypes "github.com/cosmos/cosmos-sdk/server/types"
 	storetypes "github.com/cosmos/cosmos-sdk/store/v2/types"
 	"github.com/cosmos/cosmos-sdk/types/module"
 	upgradetypes "github.com/cosmos/cosmos-sdk/x/upgrade/types"
@@ -22,11 +26,15 @@ type plannedUpgrade struct {
 var upgrades = map[string]plannedUpgrade{}
 
 // registerUpgrades makes the upgrades known, and opens the stores the way the one that is due now needs them.
-func (app *App) registerUpgrades() {
+func (app *App) registerUpgrades(appOpts servertypes.AppOptions) {
 	for name, u := range upgrades { //consensus:ok fills a table
 		app.UpgradeKeeper.SetUpgradeHandler(name, app.upgradeHandler(u))
 	}
 
+	// Without a home, as in the command line and in tests, nothing can have been left, and looking would make a folder.
+	if cast.ToString(appOpts.Get(flags.FlagHome)) == "" {
+		return
+	}
 	plan, err := app.UpgradeKeeper.ReadUpgradeInfoFromDisk()
 	must("read the upgrade plan left by the last binary", err)
 	due, ok := upgrades[plan.Name]

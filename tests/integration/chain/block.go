@@ -55,13 +55,26 @@ func (c *Chain) execute(pause time.Duration, txs [][]byte) Block {
 	})
 	require.NoError(c.T, err)
 	require.True(c.T, verdict.IsAccepted(), "the block is refused")
-	response, err := c.App.FinalizeBlock(&abci.RequestFinalizeBlock{
-		Height: height, Time: c.Time, Txs: txs, ProposerAddress: c.proposer(), Hash: blockHash(height),
-		DecidedLastCommit: c.lastCommit(), Misbehavior: c.misbehaviour,
-	})
+	response, err := c.App.FinalizeBlock(c.blockRequest(height, txs))
 	require.NoError(c.T, err)
 	c.misbehaviour = nil
 	return Block{Height: height, Results: response.TxResults, Events: response.Events, AppHash: response.AppHash}
+}
+
+// BlockError tries to run the next block and gives the error that stops the chain, if any.
+func (c *Chain) BlockError() error {
+	c.T.Helper()
+	c.Time = c.Time.Add(blockTime)
+	_, err := c.App.FinalizeBlock(c.blockRequest(c.App.LastBlockHeight()+1, nil))
+	c.Time = c.Time.Add(-blockTime)
+	return err
+}
+
+func (c *Chain) blockRequest(height int64, txs [][]byte) *abci.RequestFinalizeBlock {
+	return &abci.RequestFinalizeBlock{
+		Height: height, Time: c.Time, Txs: txs, ProposerAddress: c.proposer(), Hash: blockHash(height),
+		DecidedLastCommit: c.lastCommit(), Misbehavior: c.misbehaviour,
+	}
 }
 
 // Run runs empty blocks, a second apart, until the given time has passed.

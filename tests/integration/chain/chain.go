@@ -17,6 +17,7 @@ import (
 	"cosmossdk.io/math"
 
 	"github.com/cosmos/cosmos-sdk/baseapp"
+	"github.com/cosmos/cosmos-sdk/client/flags"
 	"github.com/cosmos/cosmos-sdk/codec"
 	cryptocodec "github.com/cosmos/cosmos-sdk/crypto/codec"
 	"github.com/cosmos/cosmos-sdk/crypto/keyring"
@@ -68,6 +69,7 @@ type options struct {
 	validators int
 	accounts   []string
 	fixedKeys  bool
+	home       string
 	db         dbm.DB
 	edit       func(codec.JSONCodec, app.GenesisState) error
 }
@@ -88,6 +90,9 @@ func WithAccounts(names ...string) Option {
 
 // WithFixedKeys derives keys from the accounts' names, so that two chains can be compared byte for byte.
 func WithFixedKeys() Option { return func(o *options) { o.fixedKeys = true } }
+
+// WithHome gives the node a home folder, where an upgrade that is due leaves word for the next binary.
+func WithHome(folder string) Option { return func(o *options) { o.home = folder } }
 
 // WithDB keeps state in a database of the caller's.
 func WithDB(db dbm.DB) Option { return func(o *options) { o.db = db } }
@@ -133,7 +138,8 @@ func FromGenesis(t testing.TB, keys keyring.Keyring, genesis *genutiltypes.AppGe
 
 // open builds the application over the database.
 func (c *Chain) open() {
-	c.App = app.New(log.NewNopLogger(), c.options.db, appOptions{server.FlagBlockExecutor: c.options.executor},
+	settings := appOptions{server.FlagBlockExecutor: c.options.executor, flags.FlagHome: c.options.home}
+	c.App = app.New(log.NewNopLogger(), c.options.db, settings,
 		baseapp.SetChainID(ID), baseapp.SetMinGasPrices(MinGasPrice))
 }
 
