@@ -144,6 +144,15 @@ func TestQueriesGoOnAtTheNextNode(t *testing.T) {
 	}
 }
 
+func TestDialDoesNotWaitForANodeThatHangs(t *testing.T) {
+	c := newChain()
+	hanging, good := chaintest.NewNode(t, c), chaintest.NewNode(t, c)
+	hanging.Fail(chaintest.Hangs)
+	cfg := config(hanging, good)
+	cfg.Timeout = time.Minute
+	require.Equal(t, good.URL(), dial(t, cfg).Endpoint())
+}
+
 func TestQueriesComeBackWhenANodeDoes(t *testing.T) {
 	node := chaintest.NewNode(t, newChain())
 	conn := dial(t, config(node))

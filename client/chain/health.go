@@ -4,7 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"sync"
+	"time"
 
 	ctypes "github.com/cometbft/cometbft/rpc/core/types"
 )
@@ -68,20 +68,47 @@ func (p *pool) check(ctx context.Context) {
 	}
 }
 
+// lateness is how much longer than the first endpoint the others may take to tell their status: one that hangs must not hold
+// up those that work.
+const lateness = time.Second
+
+var errLate = errors.New("it answers much later than others")
+
 // look asks every endpoint for its status.
 func (p *pool) look(ctx context.Context) []health {
-	found := make([]health, len(p.endpoints))
-	var wg sync.WaitGroup
+	ctx, cancel := context.WithTimeout(ctx, p.timeout)
+	defer cancel()
+	p.mu.Lock()
+	chainID := p.chainID
+	p.mu.Unlock()
+	answers := make(chan int, len(p.endpoints))
+	asked := make([]health, len(p.endpoints))
 	for i, e := range p.endpoints {
-		wg.Add(1)
 		go func() {
-			defer wg.Done()
-			ctx, cancel := context.WithTimeout(ctx, p.timeout)
-			defer cancel()
 			status, err := e.rpc.Status(ctx)
-			found[i] = health{endpoint: e, status: status, err: err}
+			asked[i] = health{endpoint: e, status: status, err: err}
+			answers <- i
 		}()
 	}
-	wg.Wait()
+
+	found := make([]health, len(p.endpoints))
+	for i, e := range p.endpoints {
+		found[i] = health{endpoint: e, err: errLate}
+	}
+	var late <-chan time.Time
+	for range p.endpoints {
+		select {
+		case i := <-answers:
+			found[i] = asked[i]
+			useful := asked[i].err == nil && (chainID == "" || asked[i].status.NodeInfo.Network == chainID)
+			if useful && late == nil {
+				timer := time.NewTimer(lateness)
+				defer timer.Stop()
+				late = timer.C
+			}
+		case <-late:
+			return found
+		}
+	}
 	return found
 }
