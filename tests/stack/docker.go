@@ -11,6 +11,7 @@ import (
 
 	"github.com/docker/docker/api/types/container"
 	"github.com/docker/docker/api/types/filters"
+	"github.com/docker/docker/api/types/network"
 	"github.com/docker/docker/client"
 	"github.com/docker/go-connections/nat"
 )
@@ -32,7 +33,7 @@ func NewDocker(ctx context.Context) (Docker, error) {
 
 // Containers lists the ids of a chain's containers, of one node unless that is empty. Stopped ones count.
 func (d Docker) Containers(ctx context.Context, chainID, node string) ([]string, error) {
-	args := filters.NewArgs(filters.Arg("label", "isun.chain="+chainID))
+	args := filters.NewArgs(chainLabel(chainID))
 	if node != "" {
 		args.Add("label", "isun.node="+node)
 	}
@@ -47,7 +48,7 @@ func (d Docker) Containers(ctx context.Context, chainID, node string) ([]string,
 	return ids, nil
 }
 
-// Remove removes a chain's containers, whatever their state.
+// Remove removes a chain's containers, whatever their state, and their networks.
 func (d Docker) Remove(ctx context.Context, chainID string) error {
 	if d.api == nil {
 		return nil
@@ -56,7 +57,25 @@ func (d Docker) Remove(ctx context.Context, chainID string) error {
 	for _, id := range ids {
 		err = errors.Join(err, d.api.ContainerRemove(ctx, id, container.RemoveOptions{Force: true, RemoveVolumes: true}))
 	}
+	networks, listErr := d.api.NetworkList(ctx, network.ListOptions{Filters: filters.NewArgs(chainLabel(chainID))})
+	err = errors.Join(err, listErr)
+	for _, n := range networks {
+		err = errors.Join(err, d.api.NetworkRemove(ctx, n.ID))
+	}
 	return err
+}
+
+// Status is the engine's word for a container's state, such as "running", "paused" or "exited".
+func (d Docker) Status(ctx context.Context, id string) (string, error) {
+	inspected, err := d.api.ContainerInspect(ctx, id)
+	if err != nil {
+		return "", err
+	}
+	return string(inspected.State.Status), nil
+}
+
+func chainLabel(chainID string) filters.KeyValuePair {
+	return filters.Arg("label", "isun.chain="+chainID)
 }
 
 // Stop stops one container behind its worker's back.

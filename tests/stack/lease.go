@@ -16,6 +16,8 @@ type Lease struct {
 	Replicas   uint32      `json:"replicas"`
 	Bill       Bill        `json:"bill"`
 	Placements []Placement `json:"placements"`
+	// History is what inspect --history adds: settled placements too.
+	History []Placement `json:"history"`
 }
 
 // Bill is a lease's money, in uisc.
@@ -40,7 +42,11 @@ type Placement struct {
 	Generation uint64     `json:"generation"`
 	Node       string     `json:"node"`
 	Status     string     `json:"status"`
+	EndReason  string     `json:"end_reason"`
 	Endpoints  []Endpoint `json:"endpoints"`
+	// RunSeconds is how long it has run, or ran, on the chain clock.
+	RunSeconds    uint64 `json:"run_seconds"`
+	BilledSeconds uint64 `json:"billed_seconds"`
 }
 
 // Endpoint is where a placement is reached.

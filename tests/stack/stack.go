@@ -19,8 +19,12 @@ type Stack struct {
 	Bin   string
 	Chain Chain
 
+	// chain is one of processes, the first.
+	chain     *Process
 	processes []*Process
-	workers   int
+	// logs are the files all processes wrote to, those of ended ones too.
+	logs    []string
+	workers int
 }
 
 // Chain says where a local chain is reached, as `isunchaind localnet --output json` prints it.
@@ -48,7 +52,7 @@ func (s *Stack) startChain(args []string) error {
 	var first string
 	process, err := start("isunchaind localnet", filepath.Join(s.Dir, "chain.log"), s.Program("isunchaind"), args, &first)
 	if process != nil {
-		s.processes = append(s.processes, process)
+		s.setChain(process)
 	}
 	if err != nil {
 		return err
@@ -59,16 +63,40 @@ func (s *Stack) startChain(args []string) error {
 	return nil
 }
 
-// RestartChain stops the chain and runs it again from its data.
-func (s *Stack) RestartChain() error {
-	if err := s.processes[0].Stop(); err != nil {
+// StopChain stops the chain and leaves its data; workers run on.
+func (s *Stack) StopChain() error {
+	err := s.chain.Stop()
+	s.processes = slices.DeleteFunc(s.processes, func(p *Process) bool { return p == s.chain })
+	return err
+}
+
+// StartChain runs a chain again that was stopped, from its data and on the same ports.
+func (s *Stack) StartChain() error {
+	return s.startChain([]string{"localnet", "--home", filepath.Join(s.Dir, "chain"), "--output", "json"})
+}
+
+// StartNode runs a validator from another home in place of the chain. It has to answer at the same address.
+func (s *Stack) StartNode(home string) error {
+	process, err := start("isunchaind start", s.chain.Log, s.Program("isunchaind"), []string{"start", "--home", home}, nil)
+	if err != nil {
 		return err
 	}
-	s.processes = s.processes[1:]
-	err := s.startChain([]string{"localnet", "--home", filepath.Join(s.Dir, "chain"), "--output", "json"})
-	last := len(s.processes) - 1
-	s.processes = append([]*Process{s.processes[last]}, s.processes[:last]...)
-	return err
+	s.setChain(process)
+	return nil
+}
+
+// setChain puts the chain's process first, so that it is stopped last.
+func (s *Stack) setChain(process *Process) {
+	s.chain = process
+	s.logged(process)
+	s.processes = append([]*Process{process}, s.processes...)
+}
+
+// logged remembers where a process writes to.
+func (s *Stack) logged(process *Process) {
+	if !slices.Contains(s.logs, process.Log) {
+		s.logs = append(s.logs, process.Log)
+	}
 }
 
 // Stop ends everything that was started, the chain last.
@@ -110,6 +138,12 @@ func (s *Stack) Isun(ctx context.Context, from string, into any, args ...string)
 		return err
 	}
 	return s.JSON(ctx, into, "isun", args...)
+}
+
+// IsunText runs a command of the tenants' client as the account from, and gives what it prints for people.
+func (s *Stack) IsunText(ctx context.Context, from string, args ...string) (string, error) {
+	out, err := s.Run(ctx, "isun", append(args, s.isunFlags(from)...)...)
+	return string(out), err
 }
 
 func (s *Stack) isunFlags(from string) []string {

@@ -82,6 +82,7 @@ func (w *Worker) Start() error {
 		return err
 	}
 	w.process = process
+	w.stack.logged(process)
 	w.stack.processes = append(w.stack.processes, process)
 	return nil
 }
@@ -135,3 +136,6 @@ func (s *Stack) PIDs() string {
 	}
 	return strings.Join(pids, " ")
 }
+
+// Logs are the log files of all processes that were started.
+func (s *Stack) Logs() []string { return s.logs }
