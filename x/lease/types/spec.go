@@ -46,7 +46,7 @@ func (r PlacementRules) Validate() error {
 	seen := make(map[string]bool, len(r.Countries))
 	for _, country := range r.Countries {
 		if sunstypes.ValidateCountry(country) != nil {
-			return ErrInvalidRules.Wrapf("%q is not an ISO 3166-1 alpha-2 country code in upper case", country)
+			return ErrInvalidRules.Wrapf("%.10q is not an ISO 3166-1 alpha-2 country code in upper case", country)
 		}
 		if seen[country] {
 			return ErrInvalidRules.Wrapf("country %s is listed twice", country)
@@ -55,12 +55,12 @@ func (r PlacementRules) Validate() error {
 	}
 	for _, zone := range r.Zones {
 		if zone == "" || len(zone) > MaxNameBytes || !utf8.ValidString(zone) {
-			return ErrInvalidRules.Wrapf("zone %q", zone)
+			return ErrInvalidRules.Wrapf("zone %.40q", zone)
 		}
 	}
 	for _, arch := range r.Architectures {
 		if !sunstypes.ValidArchitecture(arch) {
-			return ErrInvalidRules.Wrapf("%q is not an architecture: use amd64 or arm64", arch)
+			return ErrInvalidRules.Wrapf("%.20q is not an architecture: use amd64 or arm64", arch)
 		}
 	}
 	for _, node := range r.Avoid {
@@ -87,7 +87,7 @@ func ValidatePrice(maxPrice uint64) error {
 // ValidateAmount says whether a coin is a positive amount of uisc within its bound.
 func ValidateAmount(coin sdk.Coin) error {
 	if coin.Denom != sunstypes.BaseDenom {
-		return ErrInvalidAmount.Wrapf("denom is %q, only %s is accepted", coin.Denom, sunstypes.BaseDenom)
+		return ErrInvalidAmount.Wrapf("denom is %.40q, only %s is accepted", coin.Denom, sunstypes.BaseDenom)
 	}
 	if coin.Amount.IsNil() || !coin.Amount.IsPositive() {
 		return ErrInvalidAmount.Wrap("amount must be above 0")
@@ -113,10 +113,10 @@ func ValidateCommand(args []string, env []EnvVar) error {
 	seen := make(map[string]bool, len(env))
 	for _, v := range env {
 		if v.Name == "" || len(v.Name) > MaxNameBytes || strings.ContainsAny(v.Name, "= ") || !isText(v.Name) || !isText(v.Value) {
-			return ErrInvalidSpec.Wrapf("variable %q", v.Name)
+			return ErrInvalidSpec.Wrapf("variable %.80q", v.Name)
 		}
 		if seen[v.Name] {
-			return ErrInvalidSpec.Wrapf("variable %q is set twice", v.Name)
+			return ErrInvalidSpec.Wrapf("variable %.80q is set twice", v.Name)
 		}
 		seen[v.Name] = true
 		size += len(v.Name) + len(v.Value)
@@ -137,19 +137,19 @@ func ValidateEndpoints(endpoints []Endpoint) error {
 	seen := make(map[string]bool, len(endpoints))
 	for _, e := range endpoints {
 		if e.Name == "" || len(e.Name) > MaxNameBytes || !isText(e.Name) || seen[e.Name] {
-			return ErrInvalidEndpoints.Wrapf("name %q", e.Name)
+			return ErrInvalidEndpoints.Wrapf("name %.80q", e.Name)
 		}
 		seen[e.Name] = true
 		switch e.Protocol {
 		case "http", "tcp", "udp":
 		default:
-			return ErrInvalidEndpoints.Wrapf("protocol %q of %s: use http, tcp or udp", e.Protocol, e.Name)
+			return ErrInvalidEndpoints.Wrapf("protocol %.20q of %s: use http, tcp or udp", e.Protocol, e.Name)
 		}
 		if e.ContainerPort == 0 || e.ContainerPort > 65_535 {
 			return ErrInvalidEndpoints.Wrapf("container port %d of %s", e.ContainerPort, e.Name)
 		}
 		if err := validateAddress(e.Address); err != nil {
-			return ErrInvalidEndpoints.Wrapf("address %q of %s: %s", e.Address, e.Name, err)
+			return ErrInvalidEndpoints.Wrapf("address %.80q of %s: %s", e.Address, e.Name, err)
 		}
 	}
 	return nil
