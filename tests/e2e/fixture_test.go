@@ -68,10 +68,10 @@ func newFixture(t *testing.T) *fixture {
 func requireDocker(t *testing.T) stack.Docker {
 	t.Helper()
 	docker, err := stack.NewDocker(t.Context())
-	if err != nil && os.Getenv("ISUN_SKIP_DOCKER") == "1" {
-		t.Skip("ISUN_SKIP_DOCKER=1:", err)
+	if err != nil && os.Getenv(skipDocker) == "1" {
+		t.Skip(skipDocker+"=1:", err)
 	}
-	require.NoError(t, err, "ISUN_SKIP_DOCKER=1 skips what needs an engine")
+	require.NoError(t, err, skipDocker+"=1 skips what needs an engine")
 	return docker
 }
 

@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -21,6 +22,8 @@ const (
 	repository = "../.."
 	// service is what tenants run; it answers HTTP with its greeting.
 	service = "github.com/isuncoin/isuncoin/scripts/demo/webservice"
+	// skipDocker is the environment variable that, set to 1, skips what needs an engine.
+	skipDocker = "ISUN_SKIP_DOCKER"
 	// buildTime is for a cold cache, which the Makefile's targets fill before.
 	buildTime = 10 * time.Minute
 )
@@ -29,9 +32,11 @@ const (
 var shared struct{ bin, layout string }
 
 func TestMain(m *testing.M) {
+	bin := os.Getenv("ISUN_BIN")
+	forgetSettings()
 	dir, err := os.MkdirTemp("", "isun-e2e-")
 	if err == nil {
-		err = prepare(dir)
+		err = prepare(dir, bin)
 	}
 	code := 1
 	if err != nil {
@@ -46,11 +51,20 @@ func TestMain(m *testing.M) {
 	os.Exit(code)
 }
 
-// prepare builds what all tests need.
-func prepare(dir string) error {
+// forgetSettings drops what the person who runs the tests has set for isun in the environment.
+func forgetSettings() {
+	for _, variable := range os.Environ() {
+		name, _, _ := strings.Cut(variable, "=")
+		if strings.HasPrefix(name, "ISUN_") && name != skipDocker {
+			_ = os.Unsetenv(name) // fails only for names that cannot be
+		}
+	}
+}
+
+// prepare builds what all tests need, unless the programs are in a folder already.
+func prepare(dir, bin string) error {
 	ctx, cancel := context.WithTimeout(context.Background(), buildTime)
 	defer cancel()
-	bin := os.Getenv("ISUN_BIN")
 	if bin == "" {
 		bin = filepath.Join(repository, "build")
 		if out, err := exec.CommandContext(ctx, "make", "-C", repository, "build").CombinedOutput(); err != nil {

@@ -118,13 +118,15 @@ func (w *Worker) JSON(ctx context.Context, into any, args ...string) error {
 // Log is the end of the worker's log.
 func (w *Worker) Log() string { return Tail(w.log()) }
 
-// OperatorFlags are the flags of worker commands that the operator's key signs.
-func (w *Worker) OperatorFlags() []string {
+// KeyFlags name the operator's key to worker commands that it signs.
+func (w *Worker) KeyFlags() []string {
 	return []string{
 		"--operator-key", w.Operator, "--operator-home", w.stack.Chain.Home, "--keyring-backend", w.stack.Chain.KeyringBackend,
-		"--yes",
 	}
 }
+
+// OperatorFlags are KeyFlags for a command that is not to ask.
+func (w *Worker) OperatorFlags() []string { return append(w.KeyFlags(), "--yes") }
 
 // PIDs are the processes of the stack, the chain last, as arguments of kill.
 func (s *Stack) PIDs() string {
