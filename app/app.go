@@ -83,6 +83,13 @@ func NewAt(
 	return app
 }
 
+// NoOptions are the settings of an application that runs no node: everything is at its default. The command line reads
+// modules and codecs from such an application, and genesis is checked in one.
+type NoOptions struct{}
+
+// Get knows nothing.
+func (NoOptions) Get(string) any { return nil }
+
 // must turns an error of the wiring into a panic that says what was being done.
 func must(doing string, err error) {
 	if err != nil {

@@ -1,6 +1,9 @@
 package command
 
 import (
+	"context"
+	"errors"
+
 	"github.com/spf13/cobra"
 
 	"github.com/isuncoin/isuncoin/worker/agent"
@@ -39,7 +42,11 @@ used and attests it. Stopping leaves tenants' containers running, unpaid, for th
 			if err != nil {
 				return err
 			}
-			return agent.Start(cmd.Context(), o.dir(), cfg, log)
+			err = agent.Start(cmd.Context(), o.dir(), cfg, log)
+			if cmd.Context().Err() != nil && errors.Is(err, context.Canceled) {
+				return nil // it was told to stop while it waited for something
+			}
+			return err
 		},
 	}
 	cmd.Flags().StringVar(&level, "log-level", "", "debug, info, warn or error; the config's when empty")

@@ -52,7 +52,7 @@ With no flags, isun and isun-worker find it. With --output json it prints one li
 	set.IntVar(&options.Validators, "validators", options.Validators, "number of validators, each a process of its own")
 	set.BoolVar(&options.Reset, "reset", false, "throw away the network in the home folder and begin anew")
 	set.DurationVar(&options.BlockTime, "block-time", options.BlockTime, "pause between blocks")
-	set.StringVar(&options.BlockExecutor, "block-executor", "sequential", "how blocks run (sequential|block-stm)")
+	set.StringVar(&options.BlockExecutor, "block-executor", options.BlockExecutor, "how blocks run (sequential|block-stm)")
 	set.StringVarP(&output, flags.FlagOutput, "o", flags.OutputFormatText, "output format (text|json)")
 
 	set.IntVar(&basePort, "base-port", 0, "first of four ports in a row: rpc, p2p, grpc, api")

@@ -17,7 +17,6 @@ import (
 	clientconfig "github.com/cosmos/cosmos-sdk/client/config"
 	"github.com/cosmos/cosmos-sdk/codec/address"
 	"github.com/cosmos/cosmos-sdk/runtime/services"
-	simtestutil "github.com/cosmos/cosmos-sdk/testutil/sims"
 	sdk "github.com/cosmos/cosmos-sdk/types"
 	authtypes "github.com/cosmos/cosmos-sdk/x/auth/types"
 
@@ -45,7 +44,7 @@ func DefaultHome() string {
 
 // Root builds the whole command tree. An application over an empty database gives the modules' commands and codecs.
 func Root() *cobra.Command {
-	template := app.New(log.NewNopLogger(), dbm.NewMemDB(), simtestutil.EmptyAppOptions{})
+	template := app.New(log.NewNopLogger(), dbm.NewMemDB(), app.NoOptions{})
 	clientCtx := newClientContext(template)
 	root := &cobra.Command{
 		Use:   "isunchaind",

@@ -83,11 +83,7 @@ func (p Periods) apply(cdc codec.JSONCodec, state app.GenesisState) error {
 	}
 	var interval time.Duration
 	err = app.EditGenesis(cdc, state, audittypes.ModuleName, func(g *audittypes.GenesisState) {
-		if p.AttestInterval > 0 {
-			g.Params.AttestInterval = p.AttestInterval
-		} else if p.Billing > 0 {
-			g.Params.AttestInterval = min(g.Params.AttestInterval, atLeast(time.Second, p.Billing/5))
-		}
+		g.Params.AttestInterval = p.attestInterval(g.Params.AttestInterval)
 		interval = g.Params.AttestInterval
 	})
 	if err != nil {
@@ -96,6 +92,20 @@ func (p Periods) apply(cdc codec.JSONCodec, state app.GenesisState) error {
 	return app.EditGenesis(cdc, state, leasetypes.ModuleName, func(g *leasetypes.GenesisState) {
 		p.applyBilling(&g.Params, interval)
 	})
+}
+
+// attestInterval is what was given, or short enough for several attestations in an hour and within the silence limit.
+func (p Periods) attestInterval(interval time.Duration) time.Duration {
+	if p.AttestInterval > 0 {
+		return p.AttestInterval
+	}
+	if p.Billing > 0 {
+		interval = min(interval, atLeast(time.Second, p.Billing/5))
+	}
+	if p.SilenceLimit > 0 {
+		interval = min(interval, atLeast(time.Second, p.SilenceLimit/3))
+	}
+	return interval
 }
 
 // applyBilling shortens what follows from the length of an hour in proportion to it, so that a demonstration sees in seconds

@@ -10,6 +10,8 @@ import (
 	"path/filepath"
 	"time"
 
+	serverconfig "github.com/cosmos/cosmos-sdk/server/config"
+
 	"github.com/isuncoin/isuncoin/cmd/isunchaind/nodeconfig"
 )
 
@@ -74,11 +76,12 @@ type Periods struct {
 // DefaultOptions are a chain of one validator where clients look for it.
 func DefaultOptions() Options {
 	return Options{
-		Home:       DefaultHome(),
-		ChainID:    nodeconfig.DefaultChainID,
-		Validators: 1,
-		Ports:      DefaultPorts(),
-		BlockTime:  time.Second,
+		Home:          DefaultHome(),
+		ChainID:       nodeconfig.DefaultChainID,
+		Validators:    1,
+		Ports:         DefaultPorts(),
+		BlockTime:     time.Second,
+		BlockExecutor: serverconfig.BlockExecutorSequential,
 	}
 }
 
@@ -102,6 +105,9 @@ func (o Options) Validate() error {
 		return fmt.Errorf("%d validators: between 1 and %d can be run", o.Validators, maxValidators)
 	case o.BlockTime < minBlockTime:
 		return fmt.Errorf("block time %s: at least %s is needed", o.BlockTime, minBlockTime)
+	case o.BlockExecutor != serverconfig.BlockExecutorSequential && o.BlockExecutor != serverconfig.BlockExecutorBlockSTM:
+		return fmt.Errorf("block executor %q: there are %s and %s",
+			o.BlockExecutor, serverconfig.BlockExecutorSequential, serverconfig.BlockExecutorBlockSTM)
 	}
 	return nil
 }

@@ -78,6 +78,9 @@ func setUp(ctx context.Context, a *app.App, o Options) (Network, error) {
 	if err != nil {
 		return Network{}, err
 	}
+	if err := bootstrap.Check(genesis); err != nil {
+		return Network{}, err
+	}
 	for i, node := range nodes {
 		if err := writeConfig(o, nodes, i); err != nil {
 			return Network{}, fmt.Errorf("configure %s: %w", node.Name, err)
@@ -144,9 +147,7 @@ func writeConfig(o Options, nodes []preparedNode, i int) error {
 	config := nodeconfig.App()
 	config.API.Address = fmt.Sprintf("tcp://localhost:%d", node.ports.API)
 	config.GRPC.Address = node.GRPC
-	if o.BlockExecutor != "" {
-		config.BlockExecutor = o.BlockExecutor
-	}
+	config.BlockExecutor = o.BlockExecutor
 	if err := nodeconfig.WriteApp(node.Home, config); err != nil {
 		return err
 	}
