@@ -192,6 +192,9 @@ func (a *Agent) look(ctx context.Context) {
 		return
 	}
 	if err == nil {
+		if status := view.Node.Node.Status; a.view == nil || a.view.Node.Node.Status != status {
+			a.o.Log.Info("the chain's word on this node", "status", status)
+		}
 		a.view, a.viewAsked = &view, asked
 	}
 	a.mu.Unlock()

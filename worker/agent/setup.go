@@ -252,7 +252,7 @@ func connect(ctx context.Context, client *chain.Client, log *slog.Logger) error 
 	ctx, cancel := context.WithTimeout(ctx, connectTimeout)
 	defer cancel()
 	_, err := client.Connect(ctx)
-	if err == nil || !(chainclient.IsUnreachable(err) || ctx.Err() != nil) {
+	if err == nil || (!chainclient.IsUnreachable(err) && ctx.Err() == nil) {
 		return err
 	}
 	log.Warn("the chain does not answer yet; trying on", "error", err)

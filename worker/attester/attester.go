@@ -37,8 +37,8 @@ const (
 
 // Usage is where the figures come from.
 type Usage interface {
-	// Flush puts them into the journal.
-	Flush() error
+	// Refresh brings them up to this moment and into the journal.
+	Refresh(ctx context.Context) error
 	Records() map[leasetypes.PlacementID]journal.Record
 	MarkAttested(attested map[leasetypes.PlacementID]journal.Usage) error
 }
@@ -173,10 +173,10 @@ func (a *Attester) checkIn(ctx context.Context, view chain.View) error {
 	return a.watchdog.Confirm(sentAt, limits(view.Params.Suns))
 }
 
-// attest writes the figures to the journal, takes sequence numbers for them
+// attest brings the figures up to date and into the journal, takes sequence numbers for them
 // there, and only then sends them.
 func (a *Attester) attest(ctx context.Context, view chain.View) error {
-	if err := a.usage.Flush(); err != nil {
+	if err := a.usage.Refresh(ctx); err != nil {
 		return err
 	}
 	entries, _ := Situation{View: view, Records: a.usage.Records()}.entries()

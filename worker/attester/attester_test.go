@@ -195,7 +195,7 @@ func (f *fixture) step(v chain.View) error {
 	return err
 }
 
-func (f *fixture) Flush() error { f.flushed++; return nil }
+func (f *fixture) Refresh(context.Context) error { f.flushed++; return nil }
 
 func (f *fixture) Records() map[leasetypes.PlacementID]journal.Record { return f.records }
 

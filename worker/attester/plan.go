@@ -52,8 +52,8 @@ const (
 
 // Next decides what is due.
 func Next(s Situation) Plan {
-	if s.View.Node.Node.Status == sunstypes.NODE_STATUS_RETIRED && len(s.View.Placements) == 0 {
-		return Plan{Kind: None, Reason: "the node is retired"}
+	if s.View.Node.Node.Status == sunstypes.NODE_STATUS_RETIRED {
+		return Plan{Kind: None, Reason: "the chain knows a retired node's agent no more"}
 	}
 	entries, closing := s.entries()
 	if reason := s.attestReason(entries, closing); reason != "" {
@@ -147,10 +147,10 @@ func Slot(node sunstypes.NodeID, epoch chain.Epoch) uint64 {
 		return 0
 	}
 	hash := fnv.New64a()
-	hash.Write([]byte(node.Operator)) //nolint:errcheck // a hash never fails
+	hash.Write([]byte(node.Operator))
 	var number [8]byte
 	binary.BigEndian.PutUint64(number[:], node.Number)
-	hash.Write(number[:]) //nolint:errcheck // a hash never fails
+	hash.Write(number[:])
 	window := (epoch.EndsMs - epoch.StartMs) * 3 / 4
 	if window == 0 {
 		return 0

@@ -57,6 +57,9 @@ type Recorder struct {
 	clock      Clock
 	log        *slog.Logger
 
+	// looking keeps looks at the containers in order.
+	looking sync.Mutex
+
 	mu      sync.Mutex
 	tracked map[leasetypes.PlacementID]*tracked
 }
@@ -98,6 +101,8 @@ func New(c Containers, m Meter, s Store, ch Chain, clock Clock, log *slog.Logger
 
 // Sample looks at every container once.
 func (r *Recorder) Sample(ctx context.Context) error {
+	r.looking.Lock()
+	defer r.looking.Unlock()
 	states, err := r.containers.List(ctx)
 	if err != nil {
 		return fmt.Errorf("sample usage: %w", err)
@@ -249,6 +254,15 @@ func (t *tracked) end(sinceEndMs uint64) {
 		unattested := t.record.Usage.ServedMs - min(t.record.Usage.ServedMs, t.record.Attested.ServedMs)
 		t.record.Usage.ServedMs -= min(sinceEndMs, unattested)
 	}
+}
+
+// Refresh brings the figures up to this moment and into the journal. Without
+// an answer of the engine they stay as they were at the last look.
+func (r *Recorder) Refresh(ctx context.Context) error {
+	if err := r.Sample(ctx); err != nil && ctx.Err() == nil {
+		r.log.Debug("figures are those of the last look", "error", err)
+	}
+	return r.Flush()
 }
 
 // Flush writes what changed to the journal. Only what is there is attested.

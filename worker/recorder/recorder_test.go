@@ -218,6 +218,22 @@ func TestForgottenWhenChainAndEngineHaveForgotten(t *testing.T) {
 	require.Empty(t, all)
 }
 
+func TestRefreshIsUpToTheMoment(t *testing.T) {
+	f := setup(t)
+	f.sampleAfter(0)
+	f.apply(10_000, running())
+	f.now += 700 * time.Millisecond
+	require.NoError(t, f.rec.Refresh(context.Background()))
+	r, _, err := f.journal.Get(placement)
+	require.NoError(t, err)
+	require.EqualValues(t, 700, r.Usage.ServedMs)
+
+	f.rt.Engine().SetDown(true)
+	f.now += second
+	require.NoError(t, f.rec.Refresh(context.Background()), "what is known is still worth attesting")
+	require.EqualValues(t, 700, f.served())
+}
+
 func TestFlushKeepsOthersFields(t *testing.T) {
 	f := setup(t)
 	f.sampleAfter(0)

@@ -51,8 +51,8 @@ func (c *chain) Broadcast(_ context.Context, msgs []sdk.Msg) error {
 }
 
 const (
-	tenSeconds = 10 * time.Second
-	tick       = time.Millisecond
+	patience = 10 * time.Second
+	tick     = time.Millisecond
 )
 
 func msg(name string) sdk.Msg { return &sunstypes.MsgCheckIn{Agent: name} }
@@ -88,7 +88,7 @@ func sendAll(t *testing.T, s *Sender, c *chain, names ...string) map[string]erro
 			<-c.entered
 			continue
 		}
-		require.Eventually(t, func() bool { return len(s.queue) > queued }, tenSeconds, tick)
+		require.Eventually(t, func() bool { return len(s.queue) > queued }, patience, tick)
 	}
 	close(c.gate)
 	wait.Wait()
