@@ -315,16 +315,37 @@ func TestSendKnowsWhenATransactionHasExpired(t *testing.T) {
 		done <- err
 	}()
 	require.Eventually(t, func() bool { return b.node.Calls("tx") > 1 }, 5*time.Second, time.Millisecond)
+	b.node.Fail(chaintest.Breaks, "broadcast_tx_sync") // offered again, it would get in
 	b.chain.Evict()
 	for range 3 {
 		b.chain.NextBlock()
 	}
 	require.ErrorIs(t, <-done, chain.ErrTxExpired)
 
+	b.node.Fail(chaintest.Works, "broadcast_tx_sync")
 	b.chain.SetManual(false)
 	_, err := b.send(t.Context(), 1, chain.Options{})
 	require.NoError(t, err)
 	require.Equal(t, 1, b.fundings())
+}
+
+// A node that restarts forgets what waits for a block: the sender offers it again, and does not wait until it expires.
+func TestSendOffersAForgottenTransactionAgain(t *testing.T) {
+	b := newBench(t)
+	b.chain.SetManual(true)
+	done := make(chan error, 1)
+	go func() {
+		_, err := b.send(t.Context(), 1, chain.Options{})
+		done <- err
+	}()
+	require.Eventually(t, func() bool { return b.node.Calls("tx") > 1 }, 5*time.Second, time.Millisecond)
+	b.chain.Evict()
+	require.Eventually(t, func() bool {
+		b.chain.NextBlock()
+		return b.fundings() == 1
+	}, 5*time.Second, 20*time.Millisecond)
+	require.NoError(t, <-done)
+	require.Equal(t, 1, b.chain.TxCount())
 }
 
 func TestSendGivesUpWhenNoNodeWasReached(t *testing.T) {

@@ -256,24 +256,56 @@ func (c *Conn) WaitTx(ctx context.Context, hash string) (TxResult, error) {
 // waitTx waits for a transaction. One whose last height has passed and that is nowhere has expired.
 func (c *Conn) waitTx(ctx context.Context, tx signedTx) (TxResult, error) {
 	missing := 0
+	var offered offers
 	for {
 		result, err := c.Tx(ctx, tx.hash)
-		if err == nil {
+		switch {
+		case err == nil:
 			return result, nil
-		}
-		if errors.Is(err, ErrTxNotFound) && tx.timeoutHeight > 0 {
-			if block, blockErr := c.LatestBlock(ctx); blockErr == nil && block.Height > tx.timeoutHeight {
+		case errors.Is(err, ErrTxNotFound) && tx.timeoutHeight > 0:
+			block, blockErr := c.LatestBlock(ctx)
+			if blockErr != nil {
+				break
+			}
+			if block.Height > tx.timeoutHeight {
 				missing++
+			} else if offered.due(block.Height) {
+				// What a node answers to the same bytes changes nothing: the next look tells.
+				_, _ = c.offer(ctx, tx, new(bool))
 			}
 			if missing >= expiryLooks {
 				return TxResult{}, fmt.Errorf("transaction %s: %w: it got into no block up to height %d; send it again",
 					tx.hash, ErrTxExpired, tx.timeoutHeight)
 			}
-		} else if !errors.Is(err, ErrTxNotFound) && !IsUnreachable(err) && ctx.Err() == nil {
+		case errors.Is(err, ErrTxNotFound):
+		case IsUnreachable(err):
+			offered.broken = true
+		case ctx.Err() == nil:
 			return TxResult{}, err
 		}
 		if waitErr := c.pause(ctx); waitErr != nil {
 			return TxResult{}, &TimeoutError{Hash: tx.hash, TimeoutHeight: tx.timeoutHeight, Cause: waitErr}
 		}
 	}
+}
+
+// offerBlocks is after how many blocks a transaction that is in none is offered again: most get into the next one or two.
+const offerBlocks = 3
+
+// offers says when a waiting transaction is offered again. A node that restarts forgets what waits, and all else that its
+// sender has to say would wait with it, until it expires; the same bytes again are harmless, since they can be carried out
+// only once.
+type offers struct {
+	// height of the last offer, 0 before the first look.
+	height int64
+	// broken is set when no node was reached since then.
+	broken bool
+}
+
+func (o *offers) due(height int64) bool {
+	due := o.height > 0 && height >= o.height+offerBlocks || o.broken
+	if due || o.height == 0 {
+		o.height, o.broken = height, false
+	}
+	return due
 }
