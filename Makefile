@@ -81,7 +81,7 @@ test: build ## everything that must pass: unit, integration and end-to-end tests
 	@# The end-to-end tests run by themselves, after the others: they measure time.
 	@status=0; set -x; \
 	$(GO_TEST) $$(go list ./... | grep -v '/tests/e2e$$') || status=1; \
-	$(GO_TEST) ./tests/e2e || status=1; \
+	ISUN_BIN='$(CURDIR)/build' $(GO_TEST) ./tests/e2e || status=1; \
 	exit $$status
 
 .PHONY: test-race
@@ -103,7 +103,7 @@ bench: ## benchmarks (BENCH chooses by pattern, BENCH_TIME how long each)
 demo: build ## the main job on this machine, start to finish (KEEP=1 leaves it running)
 	@scripts/ensure-docker.sh
 	go build -o build/demo-runner ./scripts/demo
-	KEEP='$(KEEP)' build/demo-runner
+	KEEP='$(filter-out 0 no,$(KEEP))' build/demo-runner
 
 .PHONY: localnet
 localnet: build/isunchaind ## a chain of one validator on this machine, nothing else
