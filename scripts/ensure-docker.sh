@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Makes sure a Docker engine answers on this machine: says nothing when one does, otherwise installs
-# the distribution's packages if there is no engine, starts it and waits until it answers.
+# Makes sure a Docker engine answers on this machine, with the tools that workers fence and limit containers with: says
+# nothing when all is there, otherwise installs the distribution's packages, starts the engine and waits until it answers.
 #
 # Safe to call any number of times. It never touches an engine that runs, and removes no package.
 set -euo pipefail
@@ -69,24 +69,50 @@ wait_for_answer() {
 
 engine_running() { pidof dockerd >/dev/null; }
 
+# install PACKAGE... installs packages of the distribution.
+install() {
+	local status=0
+	{
+		as_root apt-get update &&
+			# --no-remove: a docker command line of another origin stays, or apt says what is in the way.
+			as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y --no-remove \
+				--no-install-recommends -o DPkg::Lock::Timeout=120 "$@"
+	} </dev/null >"$install_log" 2>&1 || status=$?
+	hash -r
+	if ((status != 0)); then
+		tail -n 15 "$install_log" >&2
+		fail "installing $* failed; the lines above are the end of $install_log"
+	fi
+}
+
 install_engine() {
 	if ! command -v apt-get >/dev/null; then
 		fail "no Docker engine here, and no apt-get to install one with" \
 			"install one from your distribution's packages (such as moby-engine or docker), then try again"
 	fi
 	say "no engine on this machine: installing ${packages[*]} from the distribution's packages"
-	local status=0
-	{
-		as_root apt-get update &&
-			# --no-remove: a docker command line of another origin stays, or apt says what is in the way.
-			as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y --no-remove \
-				--no-install-recommends -o DPkg::Lock::Timeout=120 "${packages[@]}"
-	} </dev/null >"$install_log" 2>&1 || status=$?
-	hash -r
-	if ((status != 0)) || ! command -v dockerd >/dev/null; then
-		tail -n 15 "$install_log" >&2
-		fail "installing failed; the lines above are the end of $install_log"
+	install "${packages[@]}"
+	if ! command -v dockerd >/dev/null; then
+		fail "the packages were installed, but there is still no dockerd"
 	fi
+}
+
+# ensure_tools installs what the worker calls beside the engine: a disk image for each placement, firewall rules, limits on
+# bandwidth. Minimal systems lack some of it.
+ensure_tools() {
+	local tool missing=()
+	for tool in iptables:iptables mkfs.ext4:e2fsprogs losetup:mount nsenter:util-linux tc:iproute2; do
+		command -v "${tool%%:*}" >/dev/null || missing+=("${tool##*:}")
+	done
+	if ((${#missing[@]} == 0)); then
+		return 0
+	fi
+	if ! command -v apt-get >/dev/null; then
+		say "these are missing, install them for full isolation of containers: ${missing[*]}"
+		return 0
+	fi
+	say "installing ${missing[*]} from the distribution's packages"
+	install "${missing[@]}"
 }
 
 # drop_stale_pid removes a pid file whose process is gone or is something else by now: after a crash
@@ -156,6 +182,7 @@ if [[ $(uname -s) != Linux ]]; then
 fi
 
 mkdir -p build
+ensure_tools
 go build -o "$check" ./scripts/dockercheck
 
 answer=
