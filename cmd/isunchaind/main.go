@@ -3,6 +3,7 @@
 package main
 
 import (
+	"fmt"
 	"os"
 
 	svrcmd "github.com/cosmos/cosmos-sdk/server/cmd"
@@ -13,6 +14,9 @@ import (
 func main() {
 	// Cobra has already told the user what went wrong.
 	if err := svrcmd.Execute(command.Root(), command.EnvPrefix, command.DefaultHome()); err != nil {
+		if hint := command.Hint(err); hint != "" {
+			fmt.Fprintln(os.Stderr, hint)
+		}
 		os.Exit(1)
 	}
 }

@@ -313,12 +313,12 @@ func (d *demo) settle(ctx context.Context) error {
 	return nil
 }
 
-// cleanUp ends every process and removes what containers a failed run left.
+// cleanUp ends every process and removes what containers and disks a failed run left.
 func (d *demo) cleanUp(ctx context.Context) error {
 	if d.stack == nil {
 		return nil
 	}
-	return errors.Join(d.stack.Stop(), d.docker.Remove(ctx, d.stack.Chain.ChainID))
+	return errors.Join(d.stack.Stop(), d.docker.Remove(ctx, d.stack.Chain.ChainID), d.stack.Unmount())
 }
 
 func (d *demo) sayWhatToTry() {

@@ -79,7 +79,7 @@ func requireDocker(t *testing.T) stack.Docker {
 func (f *fixture) cleanUp(chainID string) {
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
-	err := errors.Join(f.Stop(), f.docker.Remove(ctx, chainID))
+	err := errors.Join(f.Stop(), f.docker.Remove(ctx, chainID), f.Unmount())
 	if err != nil {
 		f.t.Error("clean up:", err)
 	}

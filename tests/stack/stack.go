@@ -132,7 +132,7 @@ func (s *Stack) JSON(ctx context.Context, into any, program string, args ...stri
 
 // Isun runs a command of the tenants' client as the account from, and decodes its JSON into a value unless that is nil.
 func (s *Stack) Isun(ctx context.Context, from string, into any, args ...string) error {
-	args = append(args, s.isunFlags(from)...)
+	args = append(args, s.IsunFlags(from)...)
 	if into == nil {
 		_, err := s.Run(ctx, "isun", args...)
 		return err
@@ -142,11 +142,12 @@ func (s *Stack) Isun(ctx context.Context, from string, into any, args ...string)
 
 // IsunText runs a command of the tenants' client as the account from, and gives what it prints for people.
 func (s *Stack) IsunText(ctx context.Context, from string, args ...string) (string, error) {
-	out, err := s.Run(ctx, "isun", append(args, s.isunFlags(from)...)...)
+	out, err := s.Run(ctx, "isun", append(args, s.IsunFlags(from)...)...)
 	return string(out), err
 }
 
-func (s *Stack) isunFlags(from string) []string {
+// IsunFlags are the flags with which isun reaches the chain and signs as the account from; the last is --yes.
+func (s *Stack) IsunFlags(from string) []string {
 	return []string{
 		"--node", s.Chain.RPC, "--home", s.Chain.Home, "--keyring-backend", s.Chain.KeyringBackend, "--from", from, "--yes",
 	}
