@@ -109,7 +109,7 @@ func (c *Client) ImageRef(s string) (string, error) {
 	}
 	id, err := uaitypes.ParseImageID(s)
 	if err != nil {
-		return "", fmt.Errorf("image: %w", err)
+		return "", fmt.Errorf("image %q: %w", s, err)
 	}
 	return id.String(), nil
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -25,6 +26,8 @@ const (
 	greeting = "hello from the tests"
 	demand   = "0.1" // SUNS
 	maxPrice = "2"   // ISC per placement-hour
+	// offer leaves a third of the machine to itself, with two workers on it.
+	offer = "33%"
 	// replicaMilliSuns is demand in thousandths.
 	replicaMilliSuns = 100
 )
@@ -46,9 +49,16 @@ type fixture struct {
 	docker stack.Docker
 }
 
-// newFixture starts a chain, and ends everything of it when the test does.
+// stacks counts the chains of this run: each has ports of its own for its workers.
+var stacks atomic.Int32
+
+// portsPerStack is room for two workers.
+const portsPerStack = 400
+
+// newFixture starts a chain beside those of other tests, and ends everything of it when the test does.
 func newFixture(t *testing.T) *fixture {
 	t.Helper()
+	t.Parallel()
 	docker := requireDocker(t)
 	ctx, cancel := context.WithTimeout(t.Context(), testTime)
 	t.Cleanup(cancel)
@@ -56,6 +66,9 @@ func newFixture(t *testing.T) *fixture {
 	// A chain id of its own keeps this test's containers apart from those of every other.
 	chainID := fmt.Sprintf("isun-e2e-%d-%d", os.Getpid(), time.Now().UnixNano())
 	s, err := stack.Start(dir, shared.bin, append(hour(), "--chain-id", chainID)...)
+	if s != nil {
+		s.FirstPort = 30_000 + portsPerStack*int(stacks.Add(1)-1)
+	}
 	f := &fixture{Stack: s, t: t, ctx: ctx, docker: docker}
 	if s != nil {
 		t.Cleanup(func() { f.cleanUp(chainID) })
@@ -108,7 +121,7 @@ func (f *fixture) step(name string, run func(f *fixture)) {
 func (f *fixture) join(name, operator, askPrice string) *stack.Worker {
 	f.t.Helper()
 	worker, err := f.Join(f.ctx, stack.JoinOptions{
-		Name: name, Operator: operator, Offer: "25%", AskPrice: askPrice, Layouts: []string{shared.layout},
+		Name: name, Operator: operator, Offer: offer, AskPrice: askPrice, Layouts: []string{shared.layout},
 	})
 	require.NoError(f.t, err)
 	require.NoError(f.t, worker.Start())

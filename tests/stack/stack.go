@@ -18,6 +18,8 @@ type Stack struct {
 	// Bin holds isunchaind, isun-worker and isun.
 	Bin   string
 	Chain Chain
+	// FirstPort is where the ports begin at which workers publish what tenants run.
+	FirstPort int
 
 	// chain is one of processes, the first.
 	chain     *Process
@@ -40,7 +42,7 @@ type Chain struct {
 
 // Start sets up a new chain in dir and runs it. More flags of `isunchaind localnet` may be given.
 func Start(dir, bin string, more ...string) (*Stack, error) {
-	s := &Stack{Dir: dir, Bin: bin}
+	s := &Stack{Dir: dir, Bin: bin, FirstPort: 30_000}
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return nil, err
 	}

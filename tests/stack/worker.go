@@ -21,11 +21,8 @@ type Worker struct {
 	process *Process
 }
 
-// firstPort and portRange divide the ports between the workers of a stack.
-const (
-	firstPort = 30_000
-	portRange = 200
-)
+// portRange divides the ports between the workers of a stack.
+const portRange = 200
 
 // JoinOptions say how a worker joins.
 type JoinOptions struct {
@@ -53,7 +50,7 @@ func (s *Stack) Join(ctx context.Context, o JoinOptions) (*Worker, error) {
 	w := &Worker{Name: o.Name, Operator: o.Operator, Home: filepath.Join(s.Dir, o.Name), stack: s}
 	init := []string{"init", "--home", w.Home, "--chain-id", s.Chain.ChainID, "--endpoint", s.Chain.RPC}
 	// Workers of one machine publish at ports of their own.
-	first := firstPort + portRange*s.workers
+	first := s.FirstPort + portRange*s.workers
 	s.workers++
 	init = append(init, "--port-first", fmt.Sprint(first), "--port-last", fmt.Sprint(first+portRange-1))
 	for _, layout := range o.Layouts {
