@@ -133,7 +133,7 @@ func exportsWhatItImported(t testing.TB, instance simsx.TestInstance[chain], _ [
 
 	again := newChain(log.NewNopLogger(), dbm.NewMemDB(), true, simtestutil.NewAppOptionsWithFlagHome(t.TempDir()),
 		baseapp.SetChainID(instance.Cfg.ChainID))
-	consensus := cmtproto.ConsensusParams(first.ConsensusParams)
+	consensus := first.ConsensusParams
 	_, err = again.InitChain(&abci.RequestInitChain{
 		ChainId: instance.Cfg.ChainID, InitialHeight: first.Height, ConsensusParams: &consensus, AppStateBytes: first.AppState,
 	})

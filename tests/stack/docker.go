@@ -71,7 +71,7 @@ func (d Docker) Status(ctx context.Context, id string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	return string(inspected.State.Status), nil
+	return inspected.State.Status, nil
 }
 
 func chainLabel(chainID string) filters.KeyValuePair {

@@ -275,7 +275,7 @@ func (k *Keeper) fitReplicas(ctx context.Context, b *book, placements []types.Pl
 		if !p.Live() {
 			continue
 		}
-		reason := types.END_REASON_UNSPECIFIED
+		var reason types.EndReason
 		switch {
 		case p.ID.Replica >= b.lease.Replicas:
 			reason = types.END_REASON_SCALED_DOWN

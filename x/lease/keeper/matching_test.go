@@ -29,60 +29,73 @@ func TestMatchTakesTheCheapestThatFits(t *testing.T) {
 		want  string // operator, or empty when nothing fits
 	}{
 		{
-			"the cheapest", []nodeSpec{{operator: "dear", ask: 2 * ask}, {operator: "cheap"}, {operator: "mid", ask: ask + 1}},
+			"the cheapest",
+			[]nodeSpec{{operator: "dear", ask: 2 * ask}, {operator: "cheap"}, {operator: "mid", ask: ask + 1}},
 			func(*types.MsgCreateLease) {}, "cheap",
 		},
 		{
-			"of the right size", []nodeSpec{{operator: "small", suns: 1}, {operator: "large", suns: 9, ask: 2 * ask}},
+			"of the right size",
+			[]nodeSpec{{operator: "small", suns: 1}, {operator: "large", suns: 9, ask: 2 * ask}},
 			func(m *types.MsgCreateLease) { m.Demand = &sunstypes.Demand{GeneralMilliSuns: 1_001} }, "large",
 		},
 		{
-			"exactly full", []nodeSpec{{operator: "small", suns: 1}},
+			"exactly full",
+			[]nodeSpec{{operator: "small", suns: 1}},
 			func(m *types.MsgCreateLease) { m.Demand = &sunstypes.Demand{GeneralMilliSuns: 1_000} }, "small",
 		},
 		{
-			"the preferred country before price", []nodeSpec{{operator: "tw"}, {operator: "jp", country: "JP", ask: 2 * ask}},
+			"the preferred country before price",
+			[]nodeSpec{{operator: "tw"}, {operator: "jp", country: "JP", ask: 2 * ask}},
 			func(m *types.MsgCreateLease) { m.Rules.Countries = jp }, "jp",
 		},
 		{
-			"the second country when the first has none", []nodeSpec{{operator: "tw"}, {operator: "us", country: "US"}},
+			"the second country when the first has none",
+			[]nodeSpec{{operator: "tw"}, {operator: "us", country: "US"}},
 			func(m *types.MsgCreateLease) { m.Rules.Countries = jp }, "tw",
 		},
 		{
-			"no other country", []nodeSpec{{operator: "us", country: "US"}},
+			"no other country",
+			[]nodeSpec{{operator: "us", country: "US"}},
 			func(m *types.MsgCreateLease) { m.Rules.Countries = tw }, "",
 		},
 		{
-			"the zone", []nodeSpec{{operator: "a", zone: "a"}, {operator: "b", zone: "b", ask: 2 * ask}},
+			"the zone",
+			[]nodeSpec{{operator: "a", zone: "a"}, {operator: "b", zone: "b", ask: 2 * ask}},
 			func(m *types.MsgCreateLease) { m.Rules.Zones = []string{"b"} }, "b",
 		},
 		{
-			"not an avoided node", []nodeSpec{{operator: "a"}, {operator: "b", ask: 2 * ask}},
+			"not an avoided node",
+			[]nodeSpec{{operator: "a"}, {operator: "b", ask: 2 * ask}},
 			func(m *types.MsgCreateLease) {
 				m.Rules.Avoid = []sunstypes.NodeID{sunstypes.NewNodeID(testkit.Addr("a"), 1)}
 			}, "b",
 		},
 		{
-			"the named node", []nodeSpec{{operator: "a"}, {operator: "b", ask: 2 * ask}},
+			"the named node",
+			[]nodeSpec{{operator: "a"}, {operator: "b", ask: 2 * ask}},
 			func(m *types.MsgCreateLease) {
 				id := sunstypes.NewNodeID(testkit.Addr("b"), 1)
 				m.Rules.Node = &id
 			}, "b",
 		},
 		{
-			"another architecture", []nodeSpec{{operator: "a"}},
+			"another architecture",
+			[]nodeSpec{{operator: "a"}},
 			func(m *types.MsgCreateLease) { m.Rules.Architectures = []string{"amd64"} }, "a",
 		},
 		{
-			"at the cap", []nodeSpec{{operator: "a"}},
+			"at the cap",
+			[]nodeSpec{{operator: "a"}},
 			func(m *types.MsgCreateLease) { m.MaxPrice = ask }, "a",
 		},
 		{
-			"not above the cap", []nodeSpec{{operator: "a", ask: ask + 1}},
+			"not above the cap",
+			[]nodeSpec{{operator: "a", ask: ask + 1}},
 			func(m *types.MsgCreateLease) { m.MaxPrice = ask }, "",
 		},
 		{
-			"a device", []nodeSpec{{operator: "a"}, {operator: "b", ask: 2 * ask, devices: []sunstypes.Accelerator{gpu("g", 10)}}},
+			"a device",
+			[]nodeSpec{{operator: "a"}, {operator: "b", ask: 2 * ask, devices: []sunstypes.Accelerator{gpu("g", 10)}}},
 			func(m *types.MsgCreateLease) {
 				m.MaxPrice = 1_000_000
 				m.Deposit = testkit.Coin(100_000_000)
@@ -91,7 +104,8 @@ func TestMatchTakesTheCheapestThatFits(t *testing.T) {
 		},
 		{
 			// The small card costs 12 SUNS at 2·ask an hour, the big one 32 at ask.
-			"the cheapest by what is really taken", []nodeSpec{
+			"the cheapest by what is really taken",
+			[]nodeSpec{
 				{operator: "big", devices: []sunstypes.Accelerator{gpu("g", 30)}},
 				{operator: "small", ask: 2 * ask, devices: []sunstypes.Accelerator{gpu("g", 10)}},
 			},
@@ -103,7 +117,8 @@ func TestMatchTakesTheCheapestThatFits(t *testing.T) {
 		},
 		{
 			// Its device is cheaper by the hour, but with 4 SUNS of general resources the other is cheaper in all.
-			"general resources count too", []nodeSpec{
+			"general resources count too",
+			[]nodeSpec{
 				{operator: "small", suns: 8, ask: 3 * ask, devices: []sunstypes.Accelerator{gpu("g", 5)}},
 				{operator: "large", suns: 8, ask: ask, devices: []sunstypes.Accelerator{gpu("g", 16)}},
 			},
@@ -114,7 +129,8 @@ func TestMatchTakesTheCheapestThatFits(t *testing.T) {
 			}, "large",
 		},
 		{
-			"the model", []nodeSpec{
+			"the model",
+			[]nodeSpec{
 				{operator: "other", devices: []sunstypes.Accelerator{gpu("g", 10)}},
 				{operator: "right", ask: 2 * ask, devices: []sunstypes.Accelerator{gpu("g", 12)}},
 			},
@@ -127,7 +143,8 @@ func TestMatchTakesTheCheapestThatFits(t *testing.T) {
 			}, "right",
 		},
 		{
-			"not one device for two", []nodeSpec{{operator: "a", devices: []sunstypes.Accelerator{gpu("g", 10)}}},
+			"not one device for two",
+			[]nodeSpec{{operator: "a", devices: []sunstypes.Accelerator{gpu("g", 10)}}},
 			func(m *types.MsgCreateLease) {
 				m.MaxPrice = 1_000_000
 				m.Deposit = testkit.Coin(100_000_000)
