@@ -7,6 +7,7 @@ import (
 
 	abci "github.com/cometbft/cometbft/abci/types"
 	cmttypes "github.com/cometbft/cometbft/types"
+	"github.com/cosmos/gogoproto/proto"
 
 	"cosmossdk.io/math"
 
@@ -167,7 +168,7 @@ func (app *App) DefaultGenesis() (GenesisState, error) {
 // EditGenesis changes one module's part of a genesis in place. P is the module's genesis type.
 func EditGenesis[T any, P interface {
 	*T
-	codec.ProtoMarshaler
+	proto.Message
 }](cdc codec.JSONCodec, state GenesisState, module string, change func(P)) error {
 	part := P(new(T))
 	if err := cdc.UnmarshalJSON(state[module], part); err != nil {

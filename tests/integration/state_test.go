@@ -136,9 +136,9 @@ func TestBrokenGenesisIsRefusedWithoutAPanic(t *testing.T) {
 
 // Blocks full of transactions that touch each other give the same state in order and in parallel.
 func TestExecutorsAgree(t *testing.T) {
-	run := func(t *testing.T, executor string) (hashes [][]byte, results [][]*abci.ExecTxResult) {
+	run := func(t *testing.T, opts ...chain.Option) (hashes [][]byte, results [][]*abci.ExecTxResult) {
 		// Keys come from the names, so both chains are the same.
-		r := rent(t, chain.WithExecutor(executor), chain.WithFixedKeys())
+		r := rent(t, append(opts, chain.WithFixedKeys())...)
 		r.start("agent")
 		for round := range 5 {
 			block := r.NextBlock(
@@ -158,8 +158,15 @@ func TestExecutorsAgree(t *testing.T) {
 		}
 		return hashes, results
 	}
-	wantHashes, wantResults := run(t, "sequential")
-	gotHashes, gotResults := run(t, "block-stm")
-	require.Equal(t, wantResults, gotResults)
-	require.Equal(t, wantHashes, gotHashes)
+	wantHashes, wantResults := run(t, chain.WithExecutor("sequential"))
+	for name, opts := range map[string][]chain.Option{
+		"parallel":                {chain.WithExecutor("block-stm")},
+		"parallel with estimates": {chain.WithExecutor("block-stm"), chain.WithEstimates()},
+	} {
+		t.Run(name, func(t *testing.T) {
+			gotHashes, gotResults := run(t, opts...)
+			require.Equal(t, wantResults, gotResults)
+			require.Equal(t, wantHashes, gotHashes)
+		})
+	}
 }

@@ -25,9 +25,11 @@ const (
 
 // process is a running node.
 type process struct {
-	node   Node
-	cmd    *exec.Cmd
-	exited chan error
+	node Node
+	cmd  *exec.Cmd
+	// ended is closed when the process is gone; exit then says how.
+	ended chan struct{}
+	exit  error
 }
 
 // launch starts a node as a child of this program, writing its log to a file.
@@ -43,11 +45,11 @@ func launch(program string, node Node) (*process, error) {
 	if err := cmd.Start(); err != nil {
 		return nil, fmt.Errorf("start %s: %w", node.Name, err)
 	}
-	p := &process{node: node, cmd: cmd, exited: make(chan error, 1)}
+	p := &process{node: node, cmd: cmd, ended: make(chan struct{})}
 	p.node.PID = cmd.Process.Pid
 	go func() {
-		p.exited <- cmd.Wait()
-		close(p.exited)
+		p.exit = cmd.Wait()
+		close(p.ended)
 	}()
 	return p, nil
 }
@@ -58,20 +60,20 @@ func (p *process) stop() error {
 		return err
 	}
 	select {
-	case <-p.exited:
+	case <-p.ended:
 		return nil
 	case <-time.After(stopTime):
 	}
 	if err := p.cmd.Process.Kill(); err != nil && !errors.Is(err, os.ErrProcessDone) {
 		return err
 	}
-	<-p.exited
+	<-p.ended
 	return fmt.Errorf("%s did not end within %s and was killed", p.node.Name, stopTime)
 }
 
-// failure explains why a node ended by itself.
-func (p *process) failure(exit error) error {
-	return fmt.Errorf("%s ended by itself (%v); the end of %s:\n%s", p.node.Name, exit, p.node.Log, tail(p.node.Log))
+// failure explains why a node ended by itself, once it has.
+func (p *process) failure() error {
+	return fmt.Errorf("%s ended by itself (%v); the end of %s:\n%s", p.node.Name, p.exit, p.node.Log, tail(p.node.Log))
 }
 
 // await waits until the node has made a block and answers on every endpoint, or ends.
@@ -92,8 +94,8 @@ func (p *process) await(ctx context.Context) error {
 	for !ready() {
 		select {
 		case <-ticker.C:
-		case exit := <-p.exited:
-			return p.failure(exit)
+		case <-p.ended:
+			return p.failure()
 		case <-ctx.Done():
 			if errors.Is(ctx.Err(), context.Canceled) {
 				return ctx.Err()

@@ -54,8 +54,8 @@ func supervise(ctx context.Context, running []*process) error {
 	for _, p := range running {
 		go func() {
 			select {
-			case exit := <-p.exited:
-				ended <- p.failure(exit)
+			case <-p.ended:
+				ended <- p.failure()
 			case <-ctx.Done():
 			}
 		}()

@@ -36,8 +36,9 @@ const (
 	ID = "isun-test"
 	// MinGasPrice is what the node asks for a unit of gas.
 	MinGasPrice = "0.001" + sunstypes.BaseDenom
-	// Funds is what every account starts with, and Stake what each validator puts up of it, in uisc.
+	// Funds is what every account starts with, in uisc.
 	Funds = 1_000_000_000_000
+	// Stake is what each validator puts up of it, in uisc.
 	Stake = 100_000_000_000
 
 	blockTime = time.Second
@@ -70,6 +71,7 @@ type options struct {
 	accounts   []string
 	fixedKeys  bool
 	home       string
+	estimate   bool
 	db         dbm.DB
 	edit       func(codec.JSONCodec, app.GenesisState) error
 }
@@ -90,6 +92,9 @@ func WithAccounts(names ...string) Option {
 
 // WithFixedKeys derives keys from the accounts' names, so that two chains can be compared byte for byte.
 func WithFixedKeys() Option { return func(o *options) { o.fixedKeys = true } }
+
+// WithEstimates lets the parallel executor guess beforehand which keys a transaction writes.
+func WithEstimates() Option { return func(o *options) { o.estimate = true } }
 
 // WithHome gives the node a home folder, where an upgrade that is due leaves word for the next binary.
 func WithHome(folder string) Option { return func(o *options) { o.home = folder } }
@@ -138,7 +143,13 @@ func FromGenesis(t testing.TB, keys keyring.Keyring, genesis *genutiltypes.AppGe
 
 // open builds the application over the database.
 func (c *Chain) open() {
-	settings := appOptions{server.FlagBlockExecutor: c.options.executor, flags.FlagHome: c.options.home}
+	settings := appOptions{
+		server.FlagBlockExecutor:       c.options.executor,
+		server.FlagBlockSTMPreEstimate: c.options.estimate,
+		// More threads than this machine may have, so that transactions really meet.
+		server.FlagBlockSTMWorkers: 8,
+		flags.FlagHome:             c.options.home,
+	}
 	c.App = app.New(log.NewNopLogger(), c.options.db, settings,
 		baseapp.SetChainID(ID), baseapp.SetMinGasPrices(MinGasPrice))
 }

@@ -19,8 +19,9 @@ import (
 )
 
 const (
-	// TxGas is what a transaction asks for unless told otherwise, and TxFee what it pays: the gas at the minimum price.
+	// TxGas is what a transaction asks for unless told otherwise.
 	TxGas = 1_000_000
+	// TxFee is what it pays then, in uisc: the gas at the minimum price.
 	TxFee = 1_000
 )
 
