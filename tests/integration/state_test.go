@@ -3,6 +3,7 @@ package integration_test
 import (
 	"bytes"
 	"encoding/json"
+	"fmt"
 	"testing"
 	"time"
 
@@ -10,6 +11,8 @@ import (
 	"github.com/stretchr/testify/require"
 
 	sdk "github.com/cosmos/cosmos-sdk/types"
+	authtypes "github.com/cosmos/cosmos-sdk/x/auth/types"
+	"github.com/cosmos/cosmos-sdk/x/feegrant"
 
 	"github.com/isuncoin/isuncoin/tests/integration/chain"
 	leasetypes "github.com/isuncoin/isuncoin/x/lease/types"
@@ -169,4 +172,53 @@ func TestExecutorsAgree(t *testing.T) {
 			require.Equal(t, wantHashes, gotHashes)
 		})
 	}
+}
+
+// Forty accounts that pay each other in a ring, all of them the same collector and some of them through one granter, block
+// after block: nothing may be lost, doubled or depend on the order in which threads ran.
+func TestExecutorsAgreeOnCrowdedBlocks(t *testing.T) {
+	const accounts, blocks = 40, 4
+	names := make([]string, accounts)
+	for i := range names {
+		names[i] = fmt.Sprintf("account%d", i)
+	}
+	run := func(t *testing.T, executor string) (hashes [][]byte, balances []int64) {
+		c := chain.New(t, chain.WithExecutor(executor), chain.WithFixedKeys(), chain.WithAccounts(names...))
+		for i := range accounts / 4 {
+			grant, err := feegrant.NewMsgGrantAllowance(
+				&feegrant.BasicAllowance{}, c.Address("operator"), c.Address(names[4*i]))
+			require.NoError(t, err)
+			c.Do("operator", grant)
+		}
+		supply := c.Supply()
+		for range blocks {
+			var txs [][]byte
+			for i, name := range names {
+				var opts []chain.TxOption
+				if i%4 == 0 {
+					opts = append(opts, chain.WithFeeGranter(c.Address("operator")))
+				}
+				txs = append(txs, c.Tx(name, send(c, name, names[(i+1)%accounts], int64(i+1)), opts...))
+			}
+			block := c.NextBlock(txs...)
+			for _, result := range block.Results {
+				require.Zero(t, result.Code, result.Log)
+			}
+			require.EqualValues(t, accounts*chain.TxFee, c.ModuleBalance(authtypes.FeeCollectorName))
+			hashes = append(hashes, block.AppHash)
+		}
+		require.Equal(t, supply, c.Supply())
+		for _, name := range append(names, "operator") {
+			balances = append(balances, c.Balance(c.Address(name)))
+		}
+		return hashes, balances
+	}
+	wantHashes, wantBalances := run(t, "sequential")
+	gotHashes, gotBalances := run(t, "block-stm")
+	require.Equal(t, wantBalances, gotBalances)
+	require.Equal(t, wantHashes, gotHashes)
+
+	// The first account got what the last sent, and somebody else paid its fees.
+	require.EqualValues(t, chain.Funds+blocks*(accounts-1), gotBalances[0])
+	require.EqualValues(t, chain.Funds-blocks*(1+chain.TxFee), gotBalances[1])
 }
