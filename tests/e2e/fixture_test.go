@@ -205,8 +205,8 @@ func (f *fixture) close(id string) stack.Lease {
 	return lease
 }
 
-// requireServedOnce says that no second was paid twice: no placement was paid for longer than it ran, and no replica ran in two
-// places at once for longer than the block in which one took over from the other.
+// requireServedOnce says that no second was paid twice: no placement was paid for longer than it ran, the second aside in which
+// it began.
 func (f *fixture) requireServedOnce(lease stack.Lease) {
 	f.t.Helper()
 	require.NotEmpty(f.t, lease.History)
@@ -233,7 +233,7 @@ func uisc(t *testing.T, text string) math.Int {
 	return amount
 }
 
-// node reads a node's status on the chain, as its worker shows it.
+// nodeStatus is a node's status on the chain, as its worker shows it.
 func nodeStatus(f *fixture, w *stack.Worker) string {
 	f.t.Helper()
 	var status struct {
