@@ -71,8 +71,12 @@ func TestKeysSortAsIDs(t *testing.T) {
 	tenant := testkit.Addr("tenant")
 	var last []byte
 	for _, id := range []types.PlacementID{
-		{Number: 1, Replica: 0, Generation: 1}, {Number: 1, Replica: 0, Generation: 256}, {Number: 1, Replica: 1, Generation: 1},
-		{Number: 1, Replica: 256, Generation: 1}, {Number: 2, Replica: 0, Generation: 1}, {Number: 256, Replica: 0, Generation: 1},
+		{Number: 1, Replica: 0, Generation: 1},
+		{Number: 1, Replica: 0, Generation: 256},
+		{Number: 1, Replica: 1, Generation: 1},
+		{Number: 1, Replica: 256, Generation: 1},
+		{Number: 2, Replica: 0, Generation: 1},
+		{Number: 256, Replica: 0, Generation: 1},
 	} {
 		id.Tenant = tenant.String()
 		key, err := id.Key()

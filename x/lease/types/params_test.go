@@ -26,23 +26,35 @@ type durationBound struct {
 
 func durationBounds() []durationBound {
 	return []durationBound{
-		{"billing_period", func(p *types.Params, d time.Duration) { p.BillingPeriod = d }, types.MinPeriod, types.MaxPeriod,
-			func(p *types.Params) { p.SettleGrace = 0 }},
-		{"settle_grace", func(p *types.Params, d time.Duration) { p.SettleGrace = d }, 0, types.MaxPeriod - 1,
-			func(p *types.Params) { p.BillingPeriod = types.MaxPeriod }},
+		{
+			"billing_period", func(p *types.Params, d time.Duration) { p.BillingPeriod = d }, types.MinPeriod, types.MaxPeriod,
+			func(p *types.Params) { p.SettleGrace = 0 },
+		},
+		{
+			"settle_grace", func(p *types.Params, d time.Duration) { p.SettleGrace = d }, 0, types.MaxPeriod - 1,
+			func(p *types.Params) { p.BillingPeriod = types.MaxPeriod },
+		},
 		{"start_deadline", func(p *types.Params, d time.Duration) { p.StartDeadline = d }, time.Second, types.MaxWindow, nil},
 		{"drain_grace", func(p *types.Params, d time.Duration) { p.DrainGrace = d }, 0, types.MaxWindow, nil},
 		{"trial_period", func(p *types.Params, d time.Duration) { p.TrialPeriod = d }, 0, types.MaxWindow, nil},
 		{"max_wait", func(p *types.Params, d time.Duration) { p.MaxWait = d }, time.Second, types.MaxWindow, nil},
 		{"retention", func(p *types.Params, d time.Duration) { p.Retention = d }, time.Second, types.MaxWindow, nil},
-		{"retry_backoff_min", func(p *types.Params, d time.Duration) { p.RetryBackoffMin = d }, time.Second, types.MaxWindow,
-			func(p *types.Params) { p.RetryBackoffMax = types.MaxWindow }},
-		{"retry_backoff_max", func(p *types.Params, d time.Duration) { p.RetryBackoffMax = d }, time.Second, types.MaxWindow,
-			func(p *types.Params) { p.RetryBackoffMin = time.Second }},
-		{"node_backoff_min", func(p *types.Params, d time.Duration) { p.NodeBackoffMin = d }, time.Second, types.MaxWindow,
-			func(p *types.Params) { p.NodeBackoffMax = types.MaxWindow }},
-		{"node_backoff_max", func(p *types.Params, d time.Duration) { p.NodeBackoffMax = d }, time.Second, types.MaxWindow,
-			func(p *types.Params) { p.NodeBackoffMin = time.Second }},
+		{
+			"retry_backoff_min", func(p *types.Params, d time.Duration) { p.RetryBackoffMin = d }, time.Second, types.MaxWindow,
+			func(p *types.Params) { p.RetryBackoffMax = types.MaxWindow },
+		},
+		{
+			"retry_backoff_max", func(p *types.Params, d time.Duration) { p.RetryBackoffMax = d }, time.Second, types.MaxWindow,
+			func(p *types.Params) { p.RetryBackoffMin = time.Second },
+		},
+		{
+			"node_backoff_min", func(p *types.Params, d time.Duration) { p.NodeBackoffMin = d }, time.Second, types.MaxWindow,
+			func(p *types.Params) { p.NodeBackoffMax = types.MaxWindow },
+		},
+		{
+			"node_backoff_max", func(p *types.Params, d time.Duration) { p.NodeBackoffMax = d }, time.Second, types.MaxWindow,
+			func(p *types.Params) { p.NodeBackoffMin = time.Second },
+		},
 	}
 }
 
