@@ -105,6 +105,10 @@ demo: build ## the main job on this machine, start to finish (KEEP=1 leaves it r
 	go build -o build/demo-runner ./scripts/demo
 	KEEP='$(filter-out 0 no,$(KEEP))' build/demo-runner
 
+.PHONY: demo-stop
+demo-stop: ## end a demo that was left running
+	@build/demo-runner stop
+
 .PHONY: localnet
 localnet: build/isunchaind ## a chain of one validator on this machine, nothing else
 	build/isunchaind localnet

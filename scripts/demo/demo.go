@@ -100,7 +100,7 @@ func (d *demo) startChain(ctx context.Context) error {
 		return err
 	}
 	say("   %s answers at %s", d.stack.Chain.ChainID, d.stack.Chain.RPC)
-	return nil
+	return d.note()
 }
 
 func (d *demo) joinWorkers(ctx context.Context) error {
@@ -113,6 +113,9 @@ func (d *demo) joinWorkers(ctx context.Context) error {
 			return err
 		}
 		if err := worker.Start(); err != nil {
+			return err
+		}
+		if err := d.note(); err != nil {
 			return err
 		}
 		d.workers = append(d.workers, worker)
@@ -242,6 +245,9 @@ func (d *demo) restartWorker(ctx context.Context) error {
 	if err := worker.Start(); err != nil {
 		return err
 	}
+	if err := d.note(); err != nil {
+		return err
+	}
 	err = stack.Eventually(ctx, stepLimit, func() (bool, error) {
 		left, err = d.docker.Containers(ctx, d.stack.Chain.ChainID, worker.Node)
 		return len(left) == 0, err
@@ -318,7 +324,8 @@ func (d *demo) cleanUp(ctx context.Context) error {
 	if d.stack == nil {
 		return nil
 	}
-	return errors.Join(d.stack.Stop(), d.docker.Remove(ctx, d.stack.Chain.ChainID), d.stack.Unmount())
+	return errors.Join(d.stack.Stop(), d.docker.Remove(ctx, d.stack.Chain.ChainID), d.stack.Unmount(),
+		os.Remove(leftoverFile(d.dir)))
 }
 
 func (d *demo) sayWhatToTry() {
@@ -336,5 +343,5 @@ The demo goes on running. Try
 
 and end it with
 
-  kill %s`, c.RPC, c.Home, d.lease.Lease, d.lease.Lease, d.lease.Lease, d.workers[0].Home, d.stack.PIDs())
+  make demo-stop`, c.RPC, c.Home, d.lease.Lease, d.lease.Lease, d.lease.Lease, d.workers[0].Home)
 }

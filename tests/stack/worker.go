@@ -5,7 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
-	"strings"
+	"slices"
 )
 
 // Worker is a hardware owner's isun-worker, with a home of its own.
@@ -125,15 +125,15 @@ func (w *Worker) KeyFlags() []string {
 // OperatorFlags are KeyFlags for a command that is not to ask.
 func (w *Worker) OperatorFlags() []string { return append(w.KeyFlags(), "--yes") }
 
-// PIDs are the processes of the stack, the chain last, as arguments of kill.
-func (s *Stack) PIDs() string {
-	var pids []string
-	for i := len(s.processes) - 1; i >= 0; i-- {
-		if s.processes[i].Running() {
-			pids = append(pids, fmt.Sprint(s.processes[i].PID()))
+// PIDs are the processes of the stack that run, the chain last: the order to end them in.
+func (s *Stack) PIDs() []int {
+	var pids []int
+	for _, process := range slices.Backward(s.processes) {
+		if process.Running() {
+			pids = append(pids, process.PID())
 		}
 	}
-	return strings.Join(pids, " ")
+	return pids
 }
 
 // Logs are the log files of all processes that were started.
