@@ -77,7 +77,7 @@ func (k *Keeper) placementDue(ctx context.Context, key types.PlacementKey) error
 		return err
 	}
 	switch {
-	case p.Status == types.PLACEMENT_STATUS_ASSIGNED && now >= p.StartDeadlineMs:
+	case p.Status == types.PLACEMENT_STATUS_ASSIGNED && now >= p.StartDeadlineMs && !p.Ending():
 		err = k.endPlacement(ctx, b, p, types.END_REASON_NOT_STARTED, now)
 	case p.Status == types.PLACEMENT_STATUS_RUNNING:
 		err = k.billRunning(ctx, b, key, p, now)

@@ -129,7 +129,7 @@ func (k *Keeper) evict(ctx context.Context, key types.PlacementKey, eviction typ
 		return err
 	}
 	// A node that came back meanwhile may have been matched again while batches were left.
-	if !p.Live() || p.MatchedMs > eviction.SinceMs {
+	if !p.Live() || p.Ending() || p.MatchedMs > eviction.SinceMs {
 		return nil
 	}
 	b, err := k.openBook(ctx, collections.Join(key.K1(), key.K2()))
@@ -152,7 +152,7 @@ func (k *Keeper) evict(ctx context.Context, key types.PlacementKey, eviction typ
 
 // startDraining lets a placement run until its replacement starts or the grace is over.
 func (k *Keeper) startDraining(ctx context.Context, b *book, key types.PlacementKey, p types.Placement, since uint64) error {
-	if p.DrainDeadlineMs != 0 || p.EndReason != types.END_REASON_UNSPECIFIED {
+	if p.DrainDeadlineMs != 0 {
 		return nil
 	}
 	params, err := k.Params.Get(ctx)

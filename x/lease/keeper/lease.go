@@ -250,7 +250,7 @@ func (k *Keeper) windDown(ctx context.Context, b *book, placements []types.Place
 		return err
 	}
 	for _, p := range placements {
-		if p.Live() {
+		if p.Live() && !p.Ending() {
 			if err := k.endPlacement(ctx, b, p, types.END_REASON_CLOSED, b.lease.ClosingMs); err != nil {
 				return err
 			}
@@ -272,7 +272,7 @@ func (k *Keeper) fitReplicas(ctx context.Context, b *book, placements []types.Pl
 		return err
 	}
 	for _, p := range placements {
-		if !p.Live() {
+		if !p.Live() || p.Ending() {
 			continue
 		}
 		var reason types.EndReason

@@ -217,3 +217,38 @@ func TestCloseAndRejectInOneBlock(t *testing.T) {
 		require.EqualValues(t, 2, f.pool())
 	}
 }
+
+// The queue of endings is behind when the tenant closes what the node rejected a block before: the rejection still counts, and
+// the tenant forfeits nothing.
+func TestRejectionOutlivesABacklog(t *testing.T) {
+	for _, tc := range []struct {
+		name string
+		then func(*fixture, types.LeaseID, types.Placement)
+	}{
+		{"closed", func(f *fixture, id types.LeaseID, _ types.Placement) { f.close(id) }},
+		{"scaled down", func(f *fixture, id types.LeaseID, _ types.Placement) { f.update(id, replicas(1)) }},
+		{"retired", func(f *fixture, _ types.LeaseID, p types.Placement) { f.retire(p.Node) }},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			f := newFixture(t)
+			f.addNode(nodeSpec{operator: "op"})
+			first := f.run()
+			id := f.run(func(m *types.MsgCreateLease) { m.Replicas = 2 })
+			rejected := f.live(id)[1]
+			f.serve(id, 20*time.Second)
+			f.setParams(func(p *types.Params) { p.Budgets.Endings = 1 })
+			f.reject(f.placement(first)) // takes the block's budget
+			f.reject(rejected)
+			tc.then(f, id, rejected)
+			f.NextBlock(time.Second)
+			require.True(t, f.known(rejected.ID).Placement.Live())
+			f.NextBlock(time.Second)
+			ended := f.known(rejected.ID)
+			require.Equal(t, types.END_REASON_REJECTED, ended.Placement.EndReason)
+			require.Equal(t, rejected.StartedMs+20_000, ended.Placement.EndedMs, "when it was rejected")
+			requireInt(t, 0, ended.Billing.PaidAudit)
+			f.Advance(20*time.Second, 5*time.Second)
+			require.EqualValues(t, 20, f.known(rejected.ID).Billing.BilledSeconds)
+		})
+	}
+}

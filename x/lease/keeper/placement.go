@@ -53,7 +53,7 @@ func (k *Keeper) replicaPlacement(ctx context.Context, id types.LeaseID, replica
 		return types.PlacementKey{}, types.Placement{}, err
 	}
 	for _, p := range placements {
-		if p.ID.Replica == replica && p.Live() && p.DrainDeadlineMs == 0 && p.EndReason == types.END_REASON_UNSPECIFIED {
+		if p.ID.Replica == replica && p.Live() && p.DrainDeadlineMs == 0 && !p.Ending() {
 			key, err := p.ID.Key()
 			return key, p, err
 		}
@@ -127,7 +127,7 @@ func (k *Keeper) reindexNodeID(ctx context.Context, id sunstypes.NodeID) error {
 // startPlacement begins a placement's first hour, or changes the endpoints of one that runs. It runs in a transaction of
 // the node's agent and writes only records of the placement and the node.
 func (k *Keeper) startPlacement(ctx context.Context, key types.PlacementKey, p types.Placement, endpoints []types.Endpoint) error {
-	if !p.Live() || p.EndReason != types.END_REASON_UNSPECIFIED {
+	if !p.Live() || p.Ending() {
 		return types.ErrPlacementEnded.Wrapf("placement %s", p.ID)
 	}
 	p.Endpoints = endpoints
@@ -200,7 +200,7 @@ func (k *Keeper) afterStart(ctx context.Context, key types.PlacementKey, p types
 
 // requestEnd marks a live placement to be ended by the end blocker, which alone may release its node.
 func (k *Keeper) requestEnd(ctx context.Context, key types.PlacementKey, p types.Placement, reason types.EndReason, detail string) error {
-	if !p.Live() || p.EndReason != types.END_REASON_UNSPECIFIED {
+	if !p.Live() || p.Ending() {
 		return types.ErrPlacementEnded.Wrapf("placement %s", p.ID)
 	}
 	now, err := k.suns.NowMs(ctx)

@@ -183,6 +183,10 @@ func (p Placement) Live() bool {
 	return p.Status == PLACEMENT_STATUS_ASSIGNED || p.Status == PLACEMENT_STATUS_RUNNING
 }
 
+// Ending says whether a transaction ended a placement that still holds its node: the queue of endings says when it ended, and
+// its reason says who pays, so nothing else may end it first.
+func (p Placement) Ending() bool { return p.Live() && p.EndReason != END_REASON_UNSPECIFIED }
+
 // DeviceIDs are the ids of the devices the placement holds.
 func (p Placement) DeviceIDs() []string {
 	ids := make([]string, len(p.Devices))
