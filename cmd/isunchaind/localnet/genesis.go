@@ -76,6 +76,10 @@ func (p Periods) apply(cdc codec.JSONCodec, state app.GenesisState) error {
 	err := app.EditGenesis(cdc, state, sunstypes.ModuleName, func(g *sunstypes.GenesisState) {
 		override(&g.Params.EpochDuration, p.Epoch)
 		override(&g.Params.SilenceLimit, p.SilenceLimit)
+		if p.SilenceLimit > 0 {
+			// A chain that was stopped for a while must not find every node silent in its first block.
+			g.Params.MaxGap = min(g.Params.MaxGap, atLeast(sunstypes.MinMaxGap, p.SilenceLimit/4))
+		}
 		override(&g.Params.UnbondingPeriod, p.Unbonding)
 	})
 	if err != nil {
