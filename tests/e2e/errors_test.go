@@ -89,7 +89,8 @@ func TestErrorsWithoutChain(t *testing.T) {
 		{"isunchaind finds no chain", "isunchaind", []string{"query", "lease", "params", "--node", nobody}, []string{startChain}},
 		{"isunchaind status finds no chain", "isunchaind", []string{"status", "--node", nobody}, []string{startChain}},
 		{
-			"the worker finds no chain", "isun-worker", []string{"join", "--home", home, "--operator-key", "me", "--country", "TW"},
+			"the worker finds no chain", "isun-worker",
+			[]string{"join", "--home", home, "--operator-key", "me", "--country", "TW"},
 			[]string{"no node answers", startChain},
 		},
 		{"no image", "isun", []string{"deploy"}, []string{"IMAGE"}},
@@ -171,7 +172,7 @@ func (f *fixture) byHandErrors() []wrong {
 		{"another coin", "isunchaind", tx("create-lease", ref, "1", "2000000", "5000000atom"), []string{"uisc"}},
 		{"no number", "isunchaind", tx("create-lease", ref, "one", "2000000", "1uisc"), []string{"one"}},
 		{"too few arguments", "isunchaind", tx("create-lease", ref), []string{"arg"}},
-		{"not an agent", "isunchaind", tx("start-placement", "--id", "{}"), []string{""}},
+		{"not an agent", "isunchaind", tx("start-placement", "--id", "{}"), []string{"no node has this agent"}},
 	}
 }
 
@@ -186,7 +187,8 @@ func (f *fixture) workerErrors(w *stack.Worker) []wrong {
 		{"join without a key", "isun-worker", join("--country", "TW", "--yes"), []string{"--operator-key", "isunchaind keys add"}},
 		{
 			"join with a key that is not there", "isun-worker",
-			append(join("--country", "TW"), append(keys, "--operator-key", "stranger")...), []string{"stranger", f.Chain.Home},
+			append(join("--country", "TW"), append(keys, "--operator-key", "stranger")...),
+			[]string{"stranger", f.Chain.Home},
 		},
 		{"join from nowhere", "isun-worker", join(keys...), []string{"--country"}},
 		{"join from no country", "isun-worker", append(join(keys...), "--country", "Taiwan"), []string{"country"}},
@@ -195,7 +197,8 @@ func (f *fixture) workerErrors(w *stack.Worker) []wrong {
 		{"drain without a key", "isun-worker", []string{"drain", "--home", w.Home}, []string{"--operator-key"}},
 		{
 			"drain with another's key", "isun-worker",
-			append([]string{"drain", "--home", w.Home}, append(keys, "--operator-key", "tenant")...), []string{"belongs to"},
+			append([]string{"drain", "--home", w.Home}, append(keys, "--operator-key", "tenant")...),
+			[]string{"belongs to"},
 		},
 	}
 }

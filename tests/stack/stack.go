@@ -79,7 +79,7 @@ func (s *Stack) StartChain() error {
 
 // StartNode runs a validator from another home in place of the chain. It has to answer at the same address.
 func (s *Stack) StartNode(home string) error {
-	process, err := start("isunchaind start", s.chain.Log, s.Program("isunchaind"), []string{"start", "--home", home}, nil)
+	process, err := start("isunchaind start", s.chain.Log, s.Program("isunchaind"), []string{"start", "--home", home, "--log_no_color"}, nil)
 	if err != nil {
 		return err
 	}
