@@ -162,8 +162,8 @@ func (j *joinFlags) report(
 		if report, err := bench.Load(o.dir().Report()); err == nil {
 			return report, nil
 		}
-	} else if reg.Country == "" {
-		return bench.Report{}, errors.New("--country is needed: where the machine stands, such as DE")
+	} else if err := check(params, reg); err != nil {
+		return bench.Report{}, err
 	}
 	report, err := j.run(ctx, o.dir(), cfg, cmd.ErrOrStderr())
 	if err != nil {
@@ -175,6 +175,29 @@ func (j *joinFlags) report(
 		}
 	}
 	return report, report.Save(o.dir().Report())
+}
+
+// check refuses what the chain would refuse, before seconds are spent on measuring.
+func check(params sunstypes.Params, reg operator.Registration) error {
+	if reg.Country == "" {
+		return errors.New("--country is needed: where the machine stands, such as DE")
+	}
+	if err := sunstypes.ValidateCountry(reg.Country); err != nil {
+		return fmt.Errorf("--country: %w", err)
+	}
+	if err := sunstypes.ValidateZone(reg.Zone); err != nil {
+		return fmt.Errorf("--zone: %w", err)
+	}
+	if err := sunstypes.ValidateMoniker(reg.Moniker); err != nil {
+		return fmt.Errorf("--moniker: %w", err)
+	}
+	if reg.AskPrice == 0 {
+		return nil // the chain's least
+	}
+	if err := sunstypes.ValidateAsk(params, reg.AskPrice); err != nil {
+		return fmt.Errorf("--price: %w", err)
+	}
+	return nil
 }
 
 // ask shows what is about to be sent and asks.
