@@ -80,7 +80,8 @@ type Joined struct {
 // ErrOtherOperator: the agent's key serves a node of somebody else.
 var ErrOtherOperator = errors.New("the agent's key serves another operator's node")
 
-// Find returns the agent's node; ok is false if it has none.
+// Find returns the agent's node; ok is false if it has none. A retired one keeps its agent for a last attestation and does
+// not count.
 func Find(ctx context.Context, conn *chainclient.Conn, agent sdk.AccAddress) (node sunstypes.Node, ok bool, err error) {
 	res, err := conn.Suns().NodeByAgent(ctx, &sunstypes.QueryNodeByAgentRequest{Agent: agent.String()})
 	if errors.Is(err, sunstypes.ErrAgentUnknown) || chainclient.IsNotFound(err) {
@@ -89,7 +90,7 @@ func Find(ctx context.Context, conn *chainclient.Conn, agent sdk.AccAddress) (no
 	if err != nil {
 		return sunstypes.Node{}, false, fmt.Errorf("node of agent %s: %w", agent, err)
 	}
-	return res.Node.Node, true, nil
+	return res.Node.Node, res.Node.Node.Live(), nil
 }
 
 // Bond is what a machine of so many milli-SUNS needs to be rewarded for all

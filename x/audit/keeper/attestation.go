@@ -50,8 +50,10 @@ func (k Keeper) attest(ctx context.Context, msg *types.MsgAttestUsage) (attestRe
 		}
 		result.creditedMs += credited
 	}
-	if err := k.suns.RecordCheckIn(ctx, node.ID); err != nil {
-		return attestResult{}, err
+	if node.Live() { // a retired node attests what it served up to its end, and is no longer expected to be alive
+		if err := k.suns.RecordCheckIn(ctx, node.ID); err != nil {
+			return attestResult{}, err
+		}
 	}
 	return result, emit(ctx, &types.EventUsageAttested{
 		Operator: node.ID.Operator, Node: node.ID.Number, Sequence: msg.Sequence,

@@ -156,3 +156,19 @@ func TestAuditRewardWithRealNodes(t *testing.T) {
 	require.EqualValues(t, 1_000, genesis.Pool.Distributed.Int64())
 	require.Zero(t, c.ModuleBalance(types.ModuleName))
 }
+
+// A node that retires under a placement attests what it served up to its end, and nothing else is expected of it.
+func TestRetiredNodeAttestsItsLastService(t *testing.T) {
+	c := newNodeChain(t)
+	a := c.register("a")
+	require.NoError(t, c.suns.Reserve(c.Ctx, a, 1_000, nil))
+	require.NoError(t, c.attest("a", 1, usage(1, 10)))
+	c.send(func(ctx sdk.Context) error {
+		_, err := c.nodes.RetireNode(ctx, &sunstypes.MsgRetireNode{Operator: a.Operator, Number: 1})
+		return err
+	})
+	require.NoError(t, c.attest("a", 2, usage(1, 20)))
+	require.ErrorIs(t, c.attest("a", 2, usage(1, 20)), types.ErrStaleSequence)
+	require.NoError(t, c.suns.Release(c.Ctx, a, 1_000, nil))
+	c.NextBlock(time.Second)
+}

@@ -230,7 +230,7 @@ func TestGenesisRefusesHostileInput(t *testing.T) {
 				}
 			}
 		},
-		"agent of a retired node":  func(g *types.GenesisState) { retired(g).Node.Agent = testkit.Addr("z").String() },
+		"agent of a retired node":  func(g *types.GenesisState) { retired(g).Node.Agent = retired(g).Node.ID.Operator },
 		"moniker":                  func(g *types.GenesisState) { active(g).Node.Moniker = "\x00" },
 		"country":                  func(g *types.GenesisState) { active(g).Node.Country = "" },
 		"ask":                      func(g *types.GenesisState) { active(g).Node.AskPrice = 0 },

@@ -107,10 +107,7 @@ func (k *Keeper) checkNode(ctx context.Context, key types.NodeKey, node types.No
 }
 
 func (k *Keeper) checkAgent(ctx context.Context, node types.Node) error {
-	if !node.Live() {
-		if node.Agent != "" {
-			return types.ErrBrokenInvariant.Wrapf("node %s is retired and has an agent", node.ID)
-		}
+	if !node.Live() && node.Agent == "" {
 		return nil
 	}
 	agent, err := agentOf(node)

@@ -2,6 +2,7 @@ package keeper
 
 import (
 	"context"
+	"errors"
 
 	"cosmossdk.io/math"
 
@@ -34,6 +35,9 @@ func (k *Keeper) RegisterNode(ctx context.Context, msg *types.MsgRegisterNode) (
 		return types.Node{}, err
 	}
 	node.Agent = agent.String()
+	if err := k.freeRetiredAgent(ctx, operator, agent); err != nil {
+		return types.Node{}, err
+	}
 	if err := k.enter(ctx, params, &node); err != nil {
 		return types.Node{}, err
 	}
@@ -47,6 +51,24 @@ func (k *Keeper) RegisterNode(ctx context.Context, msg *types.MsgRegisterNode) (
 		return types.Node{}, err
 	}
 	return node, k.hooks.AfterNodeChanged(ctx, node.ID)
+}
+
+// freeRetiredAgent takes an agent from a retired node of the same operator, which kept it for a last attestation: the machine
+// enters anew. Any other node keeps its agent, and the registration fails.
+func (k *Keeper) freeRetiredAgent(ctx context.Context, operator, agent sdk.AccAddress) error {
+	node, err := k.NodeOfAgent(ctx, agent)
+	if errors.Is(err, types.ErrAgentUnknown) {
+		return nil
+	}
+	if err != nil || node.Live() || node.ID.Operator != operator.String() {
+		return err
+	}
+	key, err := node.ID.Key()
+	if err != nil {
+		return err
+	}
+	node.Agent = ""
+	return k.Nodes.Set(ctx, key, node)
 }
 
 // takeNumber takes an operator's next number, which the operator must name: so a message sent twice registers once.

@@ -48,8 +48,10 @@ func (k *Keeper) move(ctx context.Context, id types.NodeID, from, to types.NodeS
 	return node, k.Nodes.Set(ctx, key, node)
 }
 
-// RetireNode takes a node off the market for good: its placements leave, its agent is free, its reward is paid and its bond
-// returns after the unbonding period. It gives when that is, in chain-clock milliseconds.
+// RetireNode takes a node off the market for good: its placements leave, its reward is paid and its bond returns after the
+// unbonding period. It gives when that is, in chain-clock milliseconds. The agent of a node without placements is free at
+// once; otherwise it stays, to attest what was served up to the end, until the node is removed or the operator registers
+// another node with it.
 func (k *Keeper) RetireNode(ctx context.Context, id types.NodeID) (uint64, error) {
 	key, node, err := k.liveNode(ctx, id)
 	if err != nil {
@@ -63,7 +65,14 @@ func (k *Keeper) RetireNode(ctx context.Context, id types.NodeID) (uint64, error
 	if err != nil {
 		return 0, err
 	}
-	node.Status, node.Agent, node.RetiredMs = types.NODE_STATUS_RETIRED, "", now
+	load, err := k.load(ctx, key)
+	if err != nil {
+		return 0, err
+	}
+	node.Status, node.RetiredMs = types.NODE_STATUS_RETIRED, now
+	if load.Placements == 0 {
+		node.Agent = ""
+	}
 	if err := k.Nodes.Set(ctx, key, node); err != nil {
 		return 0, err
 	}

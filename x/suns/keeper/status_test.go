@@ -164,3 +164,34 @@ func TestUnbondingBudget(t *testing.T) {
 		require.Equal(t, want, f.Balance(testkit.Addr("alice")))
 	}
 }
+
+// A node that retires under a placement keeps its agent, so that what it served up to its end can be attested; a check-in is
+// still refused. The operator may enter the machine anew with the same agent, nobody else.
+func TestRetiredNodeKeepsItsAgentForItsPlacements(t *testing.T) {
+	f := newFixture(t)
+	id := f.register("alice", 1)
+	require.NoError(t, f.keeper.Reserve(f.Ctx, id, 1_000, nil))
+	f.retire(id)
+	agent := testkit.Addr(agentName("alice", 1))
+	node, err := f.keeper.NodeOfAgent(f.Ctx, agent)
+	require.NoError(t, err)
+	require.Equal(t, id, node.ID)
+	_, err = deliver(f, f.msgs.CheckIn, &types.MsgCheckIn{Agent: agent.String()})
+	require.ErrorIs(t, err, types.ErrNodeStatus)
+	require.NoError(t, f.keeper.Release(f.Ctx, id, 1_000, nil))
+
+	f.Fund(testkit.Addr("mallory"), 4_000_000)
+	stolen := registration("mallory", 1)
+	signWith(stolen, agentName("alice", 1))
+	_, err = deliver(f, f.msgs.RegisterNode, stolen)
+	require.ErrorIs(t, err, types.ErrAgentTaken)
+
+	f.Fund(testkit.Addr("alice"), 4_000_000)
+	again := registration("alice", 2)
+	signWith(again, agentName("alice", 1))
+	_, err = deliver(f, f.msgs.RegisterNode, again)
+	require.NoError(t, err)
+	node, err = f.keeper.NodeOfAgent(f.Ctx, agent)
+	require.NoError(t, err)
+	require.EqualValues(t, 2, node.ID.Number)
+}
