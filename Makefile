@@ -94,8 +94,12 @@ test-sim: ## random transactions against the whole chain (SIM_SEEDS, SIM_BLOCKS,
 	go test -count=1 -timeout $(SIM_TIMEOUT) -tags sims $(TEST_FLAGS) ./tests/sim/...
 
 .PHONY: bench
-bench: ## benchmarks (BENCH chooses by pattern, BENCH_TIME how long each)
-	go test -run '^$$' -bench '$(BENCH)' -benchtime $(BENCH_TIME) -benchmem -timeout 60m ./tests/bench/...
+bench: build ## what things cost, into build/bench/report.json (BENCH chooses by pattern, BENCH_TIME how long each)
+	@scripts/ensure-docker.sh
+	@# One package at a time: they measure time.
+	ISUN_BIN='$(CURDIR)/build' ISUN_BENCH_REPORT='$(CURDIR)/build/bench/report.json' go test -p 1 -run '^$$' \
+		-bench '$(BENCH)' -benchtime $(BENCH_TIME) -benchmem -timeout 120m ./tests/bench/...
+	@cat build/bench/report.json
 
 ##@ run
 
