@@ -33,8 +33,16 @@ func (c *Chain) BlockAfter(pause time.Duration, txs ...[]byte) Block {
 	_, err := c.App.Commit()
 	require.NoError(c.T, err)
 	c.sequences = map[string]uint64{}
-	require.NoError(c.T, c.App.CheckInvariants(c.Ctx()), "after block %d", block.Height)
+	if !c.options.unchecked {
+		c.CheckInvariants()
+	}
 	return block
+}
+
+// CheckInvariants checks what must hold after every block.
+func (c *Chain) CheckInvariants() {
+	c.T.Helper()
+	require.NoError(c.T, c.App.CheckInvariants(c.Ctx()), "after block %d", c.App.LastBlockHeight())
 }
 
 // Uncommitted runs a block and leaves it at that, as a node does that crashes before its commit.

@@ -72,6 +72,7 @@ type options struct {
 	fixedKeys  bool
 	home       string
 	estimate   bool
+	unchecked  bool
 	db         dbm.DB
 	edit       func(codec.JSONCodec, app.GenesisState) error
 }
@@ -95,6 +96,9 @@ func WithFixedKeys() Option { return func(o *options) { o.fixedKeys = true } }
 
 // WithEstimates lets the parallel executor guess beforehand which keys a transaction writes.
 func WithEstimates() Option { return func(o *options) { o.estimate = true } }
+
+// WithoutInvariants leaves the check after every block to the caller: it walks the whole state.
+func WithoutInvariants() Option { return func(o *options) { o.unchecked = true } }
 
 // WithHome gives the node a home folder, where an upgrade that is due leaves word for the next binary.
 func WithHome(folder string) Option { return func(o *options) { o.home = folder } }
