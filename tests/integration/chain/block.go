@@ -1,6 +1,8 @@
 package chain
 
 import (
+	"syscall"
+	"testing"
 	"time"
 
 	abci "github.com/cometbft/cometbft/abci/types"
@@ -18,6 +20,10 @@ type Block struct {
 	Events  []abci.Event
 	// AppHash names the state after it.
 	AppHash []byte
+	// CPU is the processor time, of all threads, that running and committing the block took.
+	CPU time.Duration
+	// Elapsed is how long that took.
+	Elapsed time.Duration
 }
 
 // NextBlock runs the next block, a second after the last, with the given transactions, and checks the invariants.
@@ -30,8 +36,11 @@ func (c *Chain) NextBlock(txs ...[]byte) Block {
 func (c *Chain) BlockAfter(pause time.Duration, txs ...[]byte) Block {
 	c.T.Helper()
 	block := c.execute(pause, txs)
+	began, cpu := time.Now(), processTime(c.T)
 	_, err := c.App.Commit()
 	require.NoError(c.T, err)
+	block.CPU += processTime(c.T) - cpu
+	block.Elapsed += time.Since(began)
 	c.sequences = map[string]uint64{}
 	if !c.options.unchecked {
 		c.CheckInvariants()
@@ -63,10 +72,23 @@ func (c *Chain) execute(pause time.Duration, txs [][]byte) Block {
 	})
 	require.NoError(c.T, err)
 	require.True(c.T, verdict.IsAccepted(), "the block is refused")
-	response, err := c.App.FinalizeBlock(c.blockRequest(height, txs))
+	request := c.blockRequest(height, txs)
+	began, cpu := time.Now(), processTime(c.T)
+	response, err := c.App.FinalizeBlock(request)
 	require.NoError(c.T, err)
 	c.misbehaviour = nil
-	return Block{Height: height, Results: response.TxResults, Events: response.Events, AppHash: response.AppHash}
+	return Block{
+		Height: height, Results: response.TxResults, Events: response.Events, AppHash: response.AppHash,
+		CPU: processTime(c.T) - cpu, Elapsed: time.Since(began),
+	}
+}
+
+// processTime is the processor time that this process has used.
+func processTime(t testing.TB) time.Duration {
+	t.Helper()
+	var usage syscall.Rusage
+	require.NoError(t, syscall.Getrusage(syscall.RUSAGE_SELF, &usage))
+	return time.Duration(usage.Utime.Nano() + usage.Stime.Nano())
 }
 
 // BlockError tries to run the next block and gives the error that stops the chain, if any.
