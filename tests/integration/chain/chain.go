@@ -73,6 +73,8 @@ type options struct {
 	home       string
 	estimate   bool
 	unchecked  bool
+	workers    int
+	prepare    func(*app.App)
 	db         dbm.DB
 	edit       func(codec.JSONCodec, app.GenesisState) error
 }
@@ -96,6 +98,12 @@ func WithFixedKeys() Option { return func(o *options) { o.fixedKeys = true } }
 
 // WithEstimates lets the parallel executor guess beforehand which keys a transaction writes.
 func WithEstimates() Option { return func(o *options) { o.estimate = true } }
+
+// WithWorkers says on how many threads the parallel executor runs, instead of 8.
+func WithWorkers(n int) Option { return func(o *options) { o.workers = n } }
+
+// WithPreparation changes the application before it loads its state, for example to watch its transactions.
+func WithPreparation(prepare func(*app.App)) Option { return func(o *options) { o.prepare = prepare } }
 
 // WithoutInvariants leaves the check after every block to the caller: it walks the whole state.
 func WithoutInvariants() Option { return func(o *options) { o.unchecked = true } }
@@ -147,15 +155,22 @@ func FromGenesis(t testing.TB, keys keyring.Keyring, genesis *genutiltypes.AppGe
 
 // open builds the application over the database.
 func (c *Chain) open() {
+	workers := c.options.workers
+	if workers == 0 {
+		workers = 8 // more threads than this machine may have, so that transactions really meet
+	}
 	settings := appOptions{
 		server.FlagBlockExecutor:       c.options.executor,
 		server.FlagBlockSTMPreEstimate: c.options.estimate,
-		// More threads than this machine may have, so that transactions really meet.
-		server.FlagBlockSTMWorkers: 8,
-		flags.FlagHome:             c.options.home,
+		server.FlagBlockSTMWorkers:     workers,
+		flags.FlagHome:                 c.options.home,
 	}
-	c.App = app.New(log.NewNopLogger(), c.options.db, settings,
+	c.App = app.NewAt(log.NewNopLogger(), c.options.db, settings,
 		baseapp.SetChainID(ID), baseapp.SetMinGasPrices(MinGasPrice))
+	if c.options.prepare != nil {
+		c.options.prepare(c.App)
+	}
+	require.NoError(c.T, c.App.LoadLatestVersion())
 }
 
 // appOptions are settings as app.toml would give them.
