@@ -17,6 +17,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime/debug"
+	"syscall"
 	"time"
 
 	bolt "go.etcd.io/bbolt"
@@ -97,13 +98,11 @@ func open(path string) (j *Journal, err error) {
 		return nil, fmt.Errorf("journal: %w", err)
 	}
 	db, err := bolt.Open(path, 0o600, &bolt.Options{Timeout: lockTimeout, FreelistType: bolt.FreelistMapType})
-	switch {
-	case errors.Is(err, bolterrors.ErrTimeout):
+	if errors.Is(err, bolterrors.ErrTimeout) {
 		return nil, fmt.Errorf("%w: %s", ErrInUse, path)
-	case errors.Is(err, os.ErrPermission):
-		return nil, fmt.Errorf("open journal: %w", err)
-	case err != nil:
-		return nil, fmt.Errorf("%w: %w", errDamaged, err)
+	}
+	if err != nil {
+		return nil, openError(err)
 	}
 	j = &Journal{db: db}
 	if err := j.prepare(); err != nil {
@@ -112,25 +111,22 @@ func open(path string) (j *Journal, err error) {
 	return j, nil
 }
 
+// openError tells a damaged file from a system that cannot serve it: on a full disk, say, a whole journal would be lost by
+// setting it aside, and the new one could not be written either.
+func openError(err error) error {
+	var system syscall.Errno
+	if errors.As(err, &system) && system != syscall.EINVAL {
+		return fmt.Errorf("open journal: %w", err)
+	}
+	return fmt.Errorf("%w: %w", errDamaged, err)
+}
+
 func (j *Journal) prepare() error {
-	err := j.db.Update(func(tx *bolt.Tx) error {
-		if _, err := tx.CreateBucketIfNotExists(placementsBucket); err != nil {
-			return err
-		}
-		meta, err := tx.CreateBucketIfNotExists(metaBucket)
-		if err != nil {
-			return err
-		}
-		if meta.Get(versionKey) != nil {
-			return nil
-		}
-		return put(meta, versionKey, version)
-	})
-	if err != nil {
-		return fmt.Errorf("%w: %w", errDamaged, err)
+	if err := j.begin(); err != nil {
+		return err
 	}
 	var found int
-	err = j.db.View(func(tx *bolt.Tx) error {
+	err := j.db.View(func(tx *bolt.Tx) error {
 		if _, err := get(tx.Bucket(metaBucket), versionKey, &found); err != nil {
 			return err
 		}
@@ -150,6 +146,53 @@ func (j *Journal) prepare() error {
 	}
 	if found != version {
 		return fmt.Errorf("journal has layout %d, this worker knows %d: use the worker that wrote it", found, version)
+	}
+	return j.db.View(j.check)
+}
+
+// check looks for what reading records cannot show: a tail that is gone, and a list of free pages that names pages in use,
+// which the next writes would overwrite. It follows after all records were read, as a fault in bbolt's own check, which runs
+// in another goroutine, could not be caught.
+func (j *Journal) check(tx *bolt.Tx) error {
+	info, err := os.Stat(j.db.Path())
+	if err != nil {
+		return fmt.Errorf("open journal: %w", err)
+	}
+	if info.Size() < tx.Size() {
+		return fmt.Errorf("%w: %d of %d bytes are there", errDamaged, info.Size(), tx.Size())
+	}
+	var first error
+	for err := range tx.Check() { // to its end, so that it lets go of the transaction
+		if first == nil {
+			first = fmt.Errorf("%w: %w", errDamaged, err)
+		}
+	}
+	return first
+}
+
+// begin lays out a new file. One that is laid out is not written to: opening it needs no room on the disk.
+func (j *Journal) begin() error {
+	begun := false
+	err := j.db.View(func(tx *bolt.Tx) error {
+		meta := tx.Bucket(metaBucket)
+		begun = meta != nil && meta.Get(versionKey) != nil && tx.Bucket(placementsBucket) != nil
+		return nil
+	})
+	if err != nil || begun {
+		return err
+	}
+	err = j.db.Update(func(tx *bolt.Tx) error {
+		if _, err := tx.CreateBucketIfNotExists(placementsBucket); err != nil {
+			return err
+		}
+		meta, err := tx.CreateBucketIfNotExists(metaBucket)
+		if err != nil {
+			return err
+		}
+		return put(meta, versionKey, version)
+	})
+	if err != nil {
+		return openError(err)
 	}
 	return nil
 }
