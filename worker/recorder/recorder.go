@@ -68,8 +68,8 @@ type Recorder struct {
 // follows it at each Flush.
 type tracked struct {
 	record journal.Record
-	// known is true once the journal or the chain has said what was used
-	// before; until then nothing may be attested.
+	// known is true once the chain has said what it holds; until then nothing
+	// may be attested.
 	known bool
 	// served is the part of the usage that is less than a millisecond.
 	served time.Duration
@@ -93,8 +93,10 @@ func New(c Containers, m Meter, s Store, ch Chain, clock Clock, log *slog.Logger
 		tracked: make(map[leasetypes.PlacementID]*tracked, len(records)),
 	}
 	for _, record := range records {
-		// A record that was begun by a decision alone says nothing of usage.
-		r.tracked[record.ID] = &tracked{record: record, known: record.Started}
+		// The journal may be an older state than was attested, where a disk
+		// forgot its last writes or a backup was put back: then its figures
+		// would fall, and the chain would refuse them until they had caught up.
+		r.tracked[record.ID] = &tracked{record: record}
 	}
 	return r, nil
 }
@@ -223,8 +225,8 @@ func (r *Recorder) apply(ctx context.Context, p leasetypes.Placement, nowMs uint
 	return nil
 }
 
-// adopt raises the figures to what the chain already holds: after the loss of
-// a journal they must go on from there, or they would seem to fall.
+// adopt raises the figures to what the chain already holds: where the journal
+// is lost, or older than that, they must go on from there, or they would fall.
 func (t *tracked) adopt(before journal.Usage) {
 	if before.ServedMs > 0 || before.CPUMs > 0 {
 		// Whatever ran until now is in the chain's figures, or lost with the

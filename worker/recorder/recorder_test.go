@@ -155,9 +155,10 @@ func TestRestartedWorkerCountsNothingTwice(t *testing.T) {
 	f.now += 10 * second // the worker is dead, the container runs on
 	f.cpu = 1500
 	f.restart()
-	require.EqualValues(t, 3000, f.served())
+	require.Empty(t, f.rec.Records(), "the chain is asked first what it holds")
 	f.sampleAfter(0)
 	f.apply(25_000, running())
+	require.EqualValues(t, 3000, f.served())
 	f.sampleAfter(second)
 	require.EqualValues(t, 4000, f.served(), "what ran while nobody looked stays unpaid")
 	require.EqualValues(t, 1500, f.rec.Records()[placement].Usage.CPUMs, "the container's own counter went on")
@@ -180,6 +181,26 @@ func TestLostJournalGoesOnFromTheChain(t *testing.T) {
 	require.EqualValues(t, 90_000, f.served())
 	f.sampleAfter(second)
 	require.EqualValues(t, 91_000, f.served())
+}
+
+// A disk that forgot its last writes leaves the journal as it was before them.
+func TestOlderJournalGoesOnFromTheChain(t *testing.T) {
+	f := setup(t)
+	f.sampleAfter(0)
+	f.apply(10_000, running())
+	f.cpu = 300
+	f.sampleAfter(3 * second)
+	require.NoError(t, f.rec.Flush())
+	f.onChain = journal.Usage{ServedMs: 5000, CPUMs: 450} // attested after more writes, which are gone
+	f.cpu = 500
+
+	f.restart()
+	f.sampleAfter(0)
+	f.apply(17_000, running())
+	require.EqualValues(t, 5000, f.served(), "no figure falls")
+	f.sampleAfter(second)
+	require.EqualValues(t, 6000, f.served())
+	require.EqualValues(t, 500, f.rec.Records()[placement].Usage.CPUMs)
 }
 
 func TestEndTakesBackTheOverrun(t *testing.T) {
