@@ -8,6 +8,7 @@ import (
 
 	"github.com/isuncoin/isuncoin/x/audit/types"
 	leasetypes "github.com/isuncoin/isuncoin/x/lease/types"
+	"github.com/isuncoin/isuncoin/x/paging"
 	sunstypes "github.com/isuncoin/isuncoin/x/suns/types"
 )
 
@@ -98,7 +99,11 @@ func (q queryServer) Quarantine(ctx context.Context, req *types.QueryQuarantineR
 	if req == nil {
 		return nil, types.ErrInvalidRequest.Wrap("empty request")
 	}
-	items, page, err := q.keeper.Quarantine.Page(ctx, req.Pagination)
+	asked, err := paging.Bounded(req.Pagination)
+	if err != nil {
+		return nil, err
+	}
+	items, page, err := q.keeper.Quarantine.Page(ctx, asked)
 	if err != nil {
 		return nil, err
 	}

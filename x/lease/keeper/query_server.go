@@ -14,6 +14,7 @@ import (
 	"github.com/cosmos/cosmos-sdk/types/query"
 
 	"github.com/isuncoin/isuncoin/x/lease/types"
+	"github.com/isuncoin/isuncoin/x/paging"
 	sunstypes "github.com/isuncoin/isuncoin/x/suns/types"
 )
 
@@ -99,6 +100,10 @@ func (q queryServer) Leases(ctx context.Context, req *types.QueryLeasesRequest) 
 	if req == nil {
 		return nil, status.Error(codes.InvalidArgument, "empty request")
 	}
+	asked, err := paging.Bounded(req.Pagination)
+	if err != nil {
+		return nil, err
+	}
 	var opts []func(*query.CollectionsPaginateOptions[types.LeaseKey])
 	if req.Tenant != "" {
 		tenant, err := sdk.AccAddressFromBech32(req.Tenant)
@@ -107,7 +112,7 @@ func (q queryServer) Leases(ctx context.Context, req *types.QueryLeasesRequest) 
 		}
 		opts = append(opts, query.WithCollectionPaginationPairPrefix[sdk.AccAddress, uint64](tenant))
 	}
-	leases, page, err := query.CollectionPaginate(ctx, q.k.Leases, req.Pagination,
+	leases, page, err := query.CollectionPaginate(ctx, q.k.Leases, asked,
 		func(key types.LeaseKey, lease types.Lease) (types.LeaseInfo, error) {
 			money, err := q.k.Money.Get(ctx, key)
 			return types.LeaseInfo{Lease: lease, Money: money}, err
@@ -142,8 +147,12 @@ func (q queryServer) Placements(ctx context.Context, req *types.QueryPlacementsR
 	if err != nil {
 		return nil, statusOf(err)
 	}
+	asked, err := paging.Bounded(req.Pagination)
+	if err != nil {
+		return nil, err
+	}
 	response := &types.QueryPlacementsResponse{}
-	if req.Pagination == nil || len(req.Pagination.Key) == 0 && req.Pagination.Offset == 0 {
+	if len(asked.Key) == 0 && asked.Offset == 0 {
 		open, err := q.k.leasePlacements(ctx, lease)
 		if err != nil {
 			return nil, statusOf(err)
@@ -157,7 +166,7 @@ func (q queryServer) Placements(ctx context.Context, req *types.QueryPlacementsR
 		}
 	}
 	prefix := collections.QuadSuperPrefix[sdk.AccAddress, uint64, uint32, uint64](lease.K1(), lease.K2())
-	settled, page, err := query.CollectionPaginate(ctx, q.k.History, req.Pagination,
+	settled, page, err := query.CollectionPaginate(ctx, q.k.History, asked,
 		func(_ types.PlacementKey, p types.Placement) (types.PlacementInfo, error) { return q.placement(ctx, p) },
 		func(o *query.CollectionsPaginateOptions[types.PlacementKey]) { o.Prefix = &prefix })
 	response.Placements = append(response.Placements, settled...)
@@ -180,7 +189,11 @@ func (q queryServer) NodePlacements(
 	if err != nil {
 		return nil, statusOf(err)
 	}
-	placements, page, err := query.CollectionPaginate(ctx, q.k.Placements.Indexes.ByNode, req.Pagination,
+	asked, err := paging.Bounded(req.Pagination)
+	if err != nil {
+		return nil, err
+	}
+	placements, page, err := query.CollectionPaginate(ctx, q.k.Placements.Indexes.ByNode, asked,
 		func(key collections.Pair[sunstypes.NodeKey, types.PlacementKey], _ collections.NoValue) (types.NodePlacement, error) {
 			return q.nodePlacement(ctx, key.K2())
 		}, query.WithCollectionPaginationPairPrefix[sunstypes.NodeKey, types.PlacementKey](node))
@@ -205,6 +218,10 @@ func (q queryServer) Quarantine(ctx context.Context, req *types.QueryQuarantineR
 	if req == nil {
 		return nil, status.Error(codes.InvalidArgument, "empty request")
 	}
-	items, page, err := q.k.Quarantine.Page(ctx, req.Pagination)
+	asked, err := paging.Bounded(req.Pagination)
+	if err != nil {
+		return nil, err
+	}
+	items, page, err := q.k.Quarantine.Page(ctx, asked)
 	return &types.QueryQuarantineResponse{Items: items, Pagination: page}, statusOf(err)
 }

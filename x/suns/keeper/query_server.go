@@ -12,11 +12,9 @@ import (
 	sdk "github.com/cosmos/cosmos-sdk/types"
 	"github.com/cosmos/cosmos-sdk/types/query"
 
+	"github.com/isuncoin/isuncoin/x/paging"
 	"github.com/isuncoin/isuncoin/x/suns/types"
 )
-
-// maxPageLimit is the most items one page holds: a node that serves queries must not walk its whole state for one.
-const maxPageLimit = 1_000
 
 type queryServer struct{ k *Keeper }
 
@@ -93,7 +91,7 @@ func (q queryServer) Nodes(ctx context.Context, req *types.QueryNodesRequest) (*
 	if req == nil {
 		return nil, errEmptyRequest
 	}
-	page, err := bounded(req.Pagination)
+	page, err := paging.Bounded(req.Pagination)
 	if err != nil {
 		return nil, err
 	}
@@ -188,7 +186,7 @@ func (q queryServer) Quarantine(ctx context.Context, req *types.QueryQuarantineR
 	if req == nil {
 		return nil, errEmptyRequest
 	}
-	page, err := bounded(req.Pagination)
+	page, err := paging.Bounded(req.Pagination)
 	if err != nil {
 		return nil, err
 	}
@@ -197,20 +195,6 @@ func (q queryServer) Quarantine(ctx context.Context, req *types.QueryQuarantineR
 }
 
 var errEmptyRequest = status.Error(codes.InvalidArgument, "empty request")
-
-// bounded refuses pages that would walk everything.
-func bounded(page *query.PageRequest) (*query.PageRequest, error) {
-	if page == nil {
-		return nil, nil
-	}
-	if page.Limit > maxPageLimit {
-		return nil, status.Errorf(codes.InvalidArgument, "limit %d is above %d", page.Limit, maxPageLimit)
-	}
-	if page.CountTotal || page.Offset > maxPageLimit {
-		return nil, status.Error(codes.InvalidArgument, "count_total and far offsets walk everything: page by key")
-	}
-	return page, nil
-}
 
 // queryError gives an error of the module its gRPC code.
 func queryError(err error) error {

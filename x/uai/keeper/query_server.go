@@ -8,6 +8,7 @@ import (
 	sdk "github.com/cosmos/cosmos-sdk/types"
 	"github.com/cosmos/cosmos-sdk/types/query"
 
+	"github.com/isuncoin/isuncoin/x/paging"
 	"github.com/isuncoin/isuncoin/x/uai/types"
 )
 
@@ -44,8 +45,13 @@ func (q queryServer) Images(ctx context.Context, req *types.QueryImagesRequest) 
 		return nil, types.ErrInvalidRequest.Wrap("empty request")
 	case req.Publisher != "" && req.Owner != "":
 		return nil, types.ErrInvalidRequest.Wrap("name a publisher or an owner, not both")
-	case req.Owner != "":
-		return q.imagesOf(ctx, req.Owner, req.Pagination)
+	}
+	asked, err := paging.Bounded(req.Pagination)
+	if err != nil {
+		return nil, err
+	}
+	if req.Owner != "" {
+		return q.imagesOf(ctx, req.Owner, asked)
 	}
 	var options []func(*query.CollectionsPaginateOptions[types.ImageKey])
 	if req.Publisher != "" {
@@ -55,7 +61,7 @@ func (q queryServer) Images(ctx context.Context, req *types.QueryImagesRequest) 
 		}
 		options = append(options, withPublisher(publisher))
 	}
-	images, page, err := query.CollectionPaginate(ctx, q.keeper.Images, req.Pagination,
+	images, page, err := query.CollectionPaginate(ctx, q.keeper.Images, asked,
 		func(_ types.ImageKey, image types.Image) (types.Image, error) { return image, nil }, options...)
 	if err != nil {
 		return nil, err
