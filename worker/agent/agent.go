@@ -61,6 +61,9 @@ type Options struct {
 	PollEvery    time.Duration
 	SampleEvery  time.Duration
 	PersistEvery time.Duration
+	// Blocks tells of new blocks as they come, until the channel is closed; nil
+	// leaves it at asking every PollEvery.
+	Blocks func(ctx context.Context) (<-chan int64, error)
 	// Endpoint names the chain's node in use, and Engine the engine, for the
 	// status; nil if unknown.
 	Endpoint func() string
@@ -78,7 +81,8 @@ type Agent struct {
 	watchdog   *watchdog.Watchdog
 	since      time.Time
 
-	// reconcile and attest wake their loops; views go to the recorder.
+	// block, reconcile and attest wake their loops; views go to the recorder.
+	block     chan struct{}
 	reconcile chan struct{}
 	attest    chan struct{}
 	views     chan chain.View
@@ -96,7 +100,7 @@ type Agent struct {
 // New puts an agent together.
 func New(o Options) (*Agent, error) {
 	a := &Agent{
-		o: o, since: time.Now(),
+		o: o, since: time.Now(), block: make(chan struct{}, 1),
 		reconcile: make(chan struct{}, 1), attest: make(chan struct{}, 1), views: make(chan chain.View, 1),
 	}
 	var err error
@@ -128,7 +132,7 @@ func (a *Agent) Run(ctx context.Context) error {
 	sending.Go(func() error { return a.sender.Run(sendCtx) })
 
 	loops, ctx := errgroup.WithContext(ctx)
-	for _, loop := range []func(context.Context) error{a.poll, a.sample, a.reconcileLoop, a.attestLoop, a.watch} {
+	for _, loop := range []func(context.Context) error{a.followBlocks, a.poll, a.sample, a.reconcileLoop, a.attestLoop, a.watch} {
 		loops.Go(func() error { return loop(ctx) })
 	}
 	err := loops.Wait()
@@ -157,17 +161,51 @@ func (a *Agent) finish(ctx context.Context) error {
 	return nil
 }
 
+// blocksRetry is how often a node that tells of no blocks is asked for them.
+const blocksRetry = 5 * time.Second
+
+// followBlocks has the chain looked at when there is something new, so that
+// a placement does not wait for the next regular look.
+func (a *Agent) followBlocks(ctx context.Context) error {
+	if a.o.Blocks == nil {
+		return nil
+	}
+	for ctx.Err() == nil {
+		blocks, err := a.o.Blocks(ctx)
+		if err != nil {
+			a.o.Log.Debug("no news of blocks; asking for them from time to time", "error", err)
+		} else {
+			for range blocks {
+				wake(a.block)
+			}
+		}
+		select {
+		case <-ctx.Done():
+		case <-time.After(blocksRetry):
+		}
+	}
+	return nil
+}
+
+// heardFactor is how much later the next regular look is after one that a
+// block called for: the next block comes first, as a rule.
+const heardFactor = 2
+
 // poll asks the chain again and again.
 func (a *Agent) poll(ctx context.Context) error {
-	ticker := time.NewTicker(a.o.PollEvery)
-	defer ticker.Stop()
+	timer := time.NewTimer(0)
+	defer timer.Stop()
 	for {
-		a.look(ctx)
+		wait := a.o.PollEvery
 		select {
 		case <-ctx.Done():
 			return nil
-		case <-ticker.C:
+		case <-a.block:
+			wait *= heardFactor
+		case <-timer.C:
 		}
+		a.look(ctx)
+		timer.Reset(wait)
 	}
 }
 

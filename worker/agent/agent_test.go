@@ -195,6 +195,8 @@ type machine struct {
 	cancel context.CancelFunc
 	ended  chan error
 	j      *journal.Journal
+	// change, if not nil, has the next worker's options.
+	change func(*Options)
 }
 
 func newMachine(t *testing.T) *machine {
@@ -222,7 +224,7 @@ func (m *machine) start() {
 	m.j, setAside, err = journal.Open(filepath.Join(m.dir, "journal.db"))
 	require.NoError(m, err)
 	require.Empty(m, setAside)
-	m.agent, err = New(Options{
+	options := Options{
 		Node:  identity.Node{ChainID: "isun-1", Operator: operatorAddress, Number: 1, Agent: "isun1agent"},
 		Chain: m.chain, Runtime: m.rt, Images: m, Meter: m, Journal: m.j, Switch: m.sw, Boot: m.boot, Clock: clock,
 		Limits: func(sunstypes.Capacity, uint64) (runtime.Limits, error) {
@@ -231,7 +233,11 @@ func (m *machine) start() {
 		Published: "127.0.0.1", StopGrace: time.Second, Parallel: 2, MaxFailures: 3,
 		PollEvery: 10 * time.Millisecond, SampleEvery: 10 * time.Millisecond, PersistEvery: 20 * time.Millisecond,
 		Log: slog.New(slog.DiscardHandler),
-	})
+	}
+	if m.change != nil {
+		m.change(&options)
+	}
+	m.agent, err = New(options)
 	require.NoError(m, err)
 	var ctx context.Context
 	ctx, m.cancel = context.WithCancel(context.Background())

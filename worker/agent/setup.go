@@ -139,6 +139,7 @@ func run(ctx context.Context, p parts) error {
 		Parallel: p.cfg.Placements.Parallel, MaxFailures: p.cfg.Placements.MaxFailures,
 		PollEvery: p.cfg.Chain.PollInterval.D(), SampleEvery: p.cfg.Placements.SampleEvery.D(),
 		PersistEvery: p.cfg.Placements.PersistEvery.D(),
+		Blocks:       client.NewBlocks,
 		Endpoint:     client.Endpoint, Engine: engineName(ctx, p.rt), Log: p.log,
 	})
 	if err != nil {

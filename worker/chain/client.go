@@ -88,6 +88,15 @@ func (c *Client) Endpoint() string {
 	return c.conn.Endpoint()
 }
 
+// NewBlocks tells of blocks as they come: a hint to look.
+func (c *Client) NewBlocks(ctx context.Context) (<-chan int64, error) {
+	conn, err := c.Connect(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return conn.NewBlocks(ctx)
+}
+
 // Close lets the connection go.
 func (c *Client) Close() error {
 	c.mu.Lock()
