@@ -65,6 +65,11 @@ func (AppModule) AutoCLIOptions() *autocliv1.ModuleOptions {
 				{RpcMethod: "StartPlacement", Use: "start-placement", Short: "Say that a placement runs (isun-worker does this)"},
 				{RpcMethod: "RejectPlacement", Use: "reject-placement", Short: "Say that the node cannot run a placement (isun-worker does this)"},
 				{RpcMethod: "UpdateParams", Skip: true}, // by governance
+				{
+					RpcMethod: "RetryQuarantined", Use: "retry-quarantined-proposal NUMBER",
+					Short:          "Propose to governance that block work that failed is tried again; 'query lease quarantine' lists it",
+					PositionalArgs: args("number"), GovProposal: true,
+				},
 			},
 		},
 	}

@@ -111,6 +111,13 @@ func txCommands() *autocliv1.ServiceCommandDescriptor {
 				PositionalArgs: []*autocliv1.PositionalArgDescriptor{{ProtoField: "params"}},
 				GovProposal:    true,
 			},
+			{
+				RpcMethod:      "RetryQuarantined",
+				Use:            "retry-quarantined-proposal NUMBER",
+				Short:          "Propose to governance that block work that failed is tried again; 'query suns quarantine' lists it",
+				PositionalArgs: numberArg(),
+				GovProposal:    true,
+			},
 		},
 	}
 }

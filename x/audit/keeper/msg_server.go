@@ -27,3 +27,19 @@ func (m msgServer) UpdateParams(ctx context.Context, msg *types.MsgUpdateParams)
 	}
 	return &types.MsgUpdateParamsResponse{}, nil
 }
+
+// RetryQuarantined implements types.MsgServer.
+func (m msgServer) RetryQuarantined(
+	ctx context.Context, msg *types.MsgRetryQuarantined,
+) (*types.MsgRetryQuarantinedResponse, error) {
+	if msg.Authority != m.keeper.authority {
+		return nil, types.ErrUnauthorized.Wrapf("%.100q is not %s", msg.Authority, m.keeper.authority)
+	}
+	item, err := m.keeper.Quarantine.Retry(ctx, msg.Number, m.keeper.PayoutQueue)
+	if err != nil {
+		return nil, err
+	}
+	return &types.MsgRetryQuarantinedResponse{}, emit(ctx, &types.EventQuarantinedItemRetried{
+		Number: item.Number, Queue: item.Queue, Item: item.Item,
+	})
+}

@@ -14,6 +14,7 @@ func RegisterLegacyAminoCodec(cdc *codec.LegacyAmino) {
 	cdc.RegisterConcrete(Params{}, "isun/x/audit/Params", nil)
 	legacy.RegisterAminoMsg(cdc, &MsgAttestUsage{}, "isun/audit/MsgAttestUsage")
 	legacy.RegisterAminoMsg(cdc, &MsgUpdateParams{}, "isun/x/audit/MsgUpdateParams")
+	legacy.RegisterAminoMsg(cdc, &MsgRetryQuarantined{}, "isun/x/audit/MsgRetryQuarantined")
 }
 
 // RegisterInterfaces registers the messages so that they can be packed into transactions.
@@ -21,6 +22,7 @@ func RegisterInterfaces(registry codectypes.InterfaceRegistry) {
 	registry.RegisterImplementations((*sdk.Msg)(nil),
 		&MsgAttestUsage{},
 		&MsgUpdateParams{},
+		&MsgRetryQuarantined{},
 	)
 	msgservice.RegisterMsgServiceDesc(registry, &_Msg_serviceDesc)
 }

@@ -253,3 +253,22 @@ func (m msgServer) UpdateParams(ctx context.Context, msg *types.MsgUpdateParams)
 	}
 	return &types.MsgUpdateParamsResponse{}, nil
 }
+
+// RetryQuarantined puts an item of the quarantine back into its queue.
+func (m msgServer) RetryQuarantined(
+	ctx context.Context, msg *types.MsgRetryQuarantined,
+) (*types.MsgRetryQuarantinedResponse, error) {
+	if msg.Authority != m.k.authority {
+		return nil, types.ErrUnauthorized.Wrapf("items are retried by %s, not by %.100q", m.k.authority, msg.Authority)
+	}
+	item, err := m.k.Quarantine.Retry(ctx, msg.Number, m.k.returners()...)
+	if err != nil {
+		return nil, err
+	}
+	if err := emit(ctx, &types.EventQuarantinedItemRetried{
+		Number: item.Number, Queue: item.Queue, Item: item.Item,
+	}); err != nil {
+		return nil, err
+	}
+	return &types.MsgRetryQuarantinedResponse{}, nil
+}

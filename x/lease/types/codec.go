@@ -18,6 +18,7 @@ func RegisterLegacyAminoCodec(cdc *codec.LegacyAmino) {
 	legacy.RegisterAminoMsg(cdc, &MsgRejectPlacement{}, "isun/lease/MsgRejectPlacement")
 	legacy.RegisterAminoMsg(cdc, &MsgMigratePlacement{}, "isun/lease/MsgMigratePlacement")
 	legacy.RegisterAminoMsg(cdc, &MsgUpdateParams{}, "isun/x/lease/MsgUpdateParams")
+	legacy.RegisterAminoMsg(cdc, &MsgRetryQuarantined{}, "isun/x/lease/MsgRetryQuarantined")
 	cdc.RegisterConcrete(Params{}, "isun/x/lease/Params", nil)
 }
 
@@ -26,6 +27,7 @@ func RegisterInterfaces(registry codectypes.InterfaceRegistry) {
 	registry.RegisterImplementations((*sdk.Msg)(nil),
 		&MsgCreateLease{}, &MsgFundLease{}, &MsgUpdateLease{}, &MsgCloseLease{},
 		&MsgStartPlacement{}, &MsgRejectPlacement{}, &MsgMigratePlacement{}, &MsgUpdateParams{},
+		&MsgRetryQuarantined{},
 	)
 	msgservice.RegisterMsgServiceDesc(registry, &_Msg_serviceDesc)
 }

@@ -87,3 +87,19 @@ func (m msgServer) UpdateParams(ctx context.Context, msg *types.MsgUpdateParams)
 	}
 	return &types.MsgUpdateParamsResponse{}, emit(ctx, &types.EventParamsUpdated{Authority: msg.Authority})
 }
+
+// RetryQuarantined implements types.MsgServer.
+func (m msgServer) RetryQuarantined(
+	ctx context.Context, msg *types.MsgRetryQuarantined,
+) (*types.MsgRetryQuarantinedResponse, error) {
+	if msg.Authority != m.k.authority {
+		return nil, types.ErrUnauthorized.Wrapf("%.100q is not %s", msg.Authority, m.k.authority)
+	}
+	item, err := m.k.Quarantine.Retry(ctx, msg.Number, m.k.DeadlineQueue, m.k.UnbondingQueue, m.k.PayoutQueue)
+	if err != nil {
+		return nil, err
+	}
+	return &types.MsgRetryQuarantinedResponse{}, emit(ctx, &types.EventQuarantinedItemRetried{
+		Number: item.Number, Queue: item.Queue, Item: item.Item,
+	})
+}

@@ -18,6 +18,7 @@ func RegisterLegacyAminoCodec(cdc *codec.LegacyAmino) {
 	legacy.RegisterAminoMsg(cdc, &MsgRetireNode{}, "isun/suns/MsgRetireNode")
 	legacy.RegisterAminoMsg(cdc, &MsgWithdrawRewards{}, "isun/suns/MsgWithdrawRewards")
 	legacy.RegisterAminoMsg(cdc, &MsgUpdateParams{}, "isun/x/suns/MsgUpdateParams")
+	legacy.RegisterAminoMsg(cdc, &MsgRetryQuarantined{}, "isun/x/suns/MsgRetryQuarantined")
 	cdc.RegisterConcrete(Params{}, "isun/x/suns/Params", nil)
 }
 
@@ -26,6 +27,7 @@ func RegisterInterfaces(registry codectypes.InterfaceRegistry) {
 	registry.RegisterImplementations((*sdk.Msg)(nil),
 		&MsgRegisterNode{}, &MsgUpdateNode{}, &MsgCheckIn{}, &MsgDrainNode{},
 		&MsgResumeNode{}, &MsgRetireNode{}, &MsgWithdrawRewards{}, &MsgUpdateParams{},
+		&MsgRetryQuarantined{},
 	)
 	msgservice.RegisterMsgServiceDesc(registry, &_Msg_serviceDesc)
 }
