@@ -18,6 +18,7 @@ import (
 	"github.com/isuncoin/isuncoin/x/duequeue"
 	leasetypes "github.com/isuncoin/isuncoin/x/lease/types"
 	sunstypes "github.com/isuncoin/isuncoin/x/suns/types"
+	"github.com/isuncoin/isuncoin/x/typedevent"
 )
 
 // Keeper is x/audit's access to its store.
@@ -95,7 +96,7 @@ func (k Keeper) GetAuthority() string { return k.authority }
 
 // emit emits a typed event.
 func emit(ctx context.Context, event proto.Message) error {
-	return sdk.UnwrapSDKContext(ctx).EventManager().EmitTypedEvent(event)
+	return typedevent.Emit(ctx, event)
 }
 
 // orElse gives a default for what is not there, and every other error as it is.

@@ -14,6 +14,7 @@ import (
 	"github.com/isuncoin/isuncoin/x/duequeue"
 	"github.com/isuncoin/isuncoin/x/lease/types"
 	sunstypes "github.com/isuncoin/isuncoin/x/suns/types"
+	"github.com/isuncoin/isuncoin/x/typedevent"
 )
 
 // PlacementIndexes are the second indexes of the unsettled placements.
@@ -46,6 +47,10 @@ type Keeper struct {
 	Money collections.Map[types.LeaseKey, types.LeaseMoney]
 	// Sequences: tenant -> the number its newest lease got
 	Sequences collections.Map[sdk.AccAddress, uint64]
+	// Places: tenant -> the last place it took in the line of new requests
+	Places collections.Map[sdk.AccAddress, uint64]
+	// Served: the place of the line that was served last
+	Served collections.Item[uint64]
 	// Requests: (tenant, number, replica) -> Request
 	Requests collections.Map[types.RequestKey, types.Request]
 	// Placements: (tenant, number, replica, generation) -> Placement, until it is settled
@@ -70,7 +75,7 @@ type Keeper struct {
 
 	// LeaseUpdateQueue: leases whose placements may differ from the order
 	LeaseUpdateQueue duequeue.Queue[types.LeaseKey]
-	// NewRequestQueue: requests to match for the first time, ordered by height and the block's tie
+	// NewRequestQueue: the line of requests to match for the first time, ordered by place and the block's tie
 	NewRequestQueue duequeue.Queue[newRequestKey]
 	// RetryQueue: requests to match again
 	RetryQueue duequeue.Queue[types.RequestKey]
@@ -111,6 +116,8 @@ func NewKeeper(
 		Leases:    collections.NewMap(sb, types.LeasesPrefix, "leases", types.LeaseKeyCodec, codec.CollValue[types.Lease](cdc)),
 		Money:     collections.NewMap(sb, types.MoneyPrefix, "money", types.LeaseKeyCodec, codec.CollValue[types.LeaseMoney](cdc)),
 		Sequences: collections.NewMap(sb, types.SequencesPrefix, "sequences", sdk.AccAddressKey, collections.Uint64Value),
+		Places:    collections.NewMap(sb, types.PlacesPrefix, "places", sdk.AccAddressKey, collections.Uint64Value),
+		Served:    collections.NewItem(sb, types.ServedPrefix, "served", collections.Uint64Value),
 		Requests:  collections.NewMap(sb, types.RequestsPrefix, "requests", types.RequestKeyCodec, codec.CollValue[types.Request](cdc)),
 		Placements: collections.NewIndexedMap(sb, types.PlacementsPrefix, "placements",
 			types.PlacementKeyCodec, codec.CollValue[types.Placement](cdc), newPlacementIndexes(sb)),
@@ -179,5 +186,5 @@ func emit(ctx context.Context, event interface {
 	ProtoMessage()
 },
 ) error {
-	return sdk.UnwrapSDKContext(ctx).EventManager().EmitTypedEvent(event)
+	return typedevent.Emit(ctx, event)
 }

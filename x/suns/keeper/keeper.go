@@ -13,6 +13,7 @@ import (
 
 	"github.com/isuncoin/isuncoin/x/duequeue"
 	"github.com/isuncoin/isuncoin/x/suns/types"
+	"github.com/isuncoin/isuncoin/x/typedevent"
 )
 
 // Keeper of x/suns. Messages write only records of the node they name; what is shared is written in the block's begin and
@@ -122,5 +123,5 @@ func (k *Keeper) GetParams(ctx context.Context) (types.Params, error) { return k
 
 // emit emits a typed event.
 func emit(ctx context.Context, event proto.Message) error {
-	return sdk.UnwrapSDKContext(ctx).EventManager().EmitTypedEvent(event)
+	return typedevent.Emit(ctx, event)
 }

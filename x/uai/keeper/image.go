@@ -8,6 +8,7 @@ import (
 
 	sdk "github.com/cosmos/cosmos-sdk/types"
 
+	"github.com/isuncoin/isuncoin/x/typedevent"
 	"github.com/isuncoin/isuncoin/x/uai/types"
 )
 
@@ -69,7 +70,7 @@ func (k Keeper) Publish(ctx context.Context, image types.Image) error {
 	if err := k.Images.Set(ctx, key, image); err != nil {
 		return err
 	}
-	return sdk.UnwrapSDKContext(ctx).EventManager().EmitTypedEvent(
+	return typedevent.Emit(ctx,
 		&types.EventImagePublished{Image: image.Ref(), Digest: image.Digest, Owner: image.Owner})
 }
 
@@ -86,7 +87,7 @@ func (k Keeper) Deprecate(ctx context.Context, ref, signer string) error {
 	if err := k.setImage(ctx, image); err != nil {
 		return err
 	}
-	return sdk.UnwrapSDKContext(ctx).EventManager().EmitTypedEvent(
+	return typedevent.Emit(ctx,
 		&types.EventImageDeprecated{Image: ref, Owner: image.Owner})
 }
 
@@ -110,7 +111,7 @@ func (k Keeper) Transfer(ctx context.Context, ref, signer, newOwner string) erro
 	if err := k.setImage(ctx, image); err != nil {
 		return err
 	}
-	return sdk.UnwrapSDKContext(ctx).EventManager().EmitTypedEvent(
+	return typedevent.Emit(ctx,
 		&types.EventImageTransferred{Image: ref, From: from, To: newOwner})
 }
 

@@ -4,8 +4,8 @@ import (
 	"context"
 	"fmt"
 
-	sdk "github.com/cosmos/cosmos-sdk/types"
 
+	"github.com/isuncoin/isuncoin/x/typedevent"
 	"github.com/isuncoin/isuncoin/x/uai/types"
 )
 
@@ -29,5 +29,5 @@ func (k Keeper) UpdateParams(ctx context.Context, authority string, params types
 	if err := k.Params.Set(ctx, params); err != nil {
 		return err
 	}
-	return sdk.UnwrapSDKContext(ctx).EventManager().EmitTypedEvent(&types.EventParamsUpdated{Authority: authority})
+	return typedevent.Emit(ctx, &types.EventParamsUpdated{Authority: authority})
 }
