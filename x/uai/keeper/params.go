@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 
-
 	"github.com/isuncoin/isuncoin/x/typedevent"
 	"github.com/isuncoin/isuncoin/x/uai/types"
 )
