@@ -86,6 +86,7 @@ type Runtime struct {
 	engine  system.Info
 	// locks orders calls that change one placement.
 	locks keyedMutex
+	looks looks
 	// lock is held by the first process of this chain and node, else nil.
 	lock *os.File
 }

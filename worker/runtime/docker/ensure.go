@@ -27,7 +27,7 @@ func (r *Runtime) Ensure(ctx context.Context, spec runtime.Spec) (runtime.State,
 	if err := r.owns(spec.ID); err != nil {
 		return runtime.State{}, err
 	}
-	defer r.locks.lock(spec.ID)()
+	defer r.change(spec.ID)()
 
 	found, err := r.find(ctx, spec.ID)
 	switch {

@@ -2,6 +2,7 @@ package docker
 
 import (
 	"context"
+	"strings"
 	"time"
 
 	"github.com/docker/docker/api/types/events"
@@ -56,14 +57,16 @@ func (r *Runtime) Events(ctx context.Context) (<-chan runtime.Event, error) {
 }
 
 func (r *Runtime) eventFilter() filters.Args {
-	args := r.scopeFilter()
-	args.Add("type", string(events.ContainerEventType))
-	return args
+	// Not by our labels: networks' events carry none.
+	return filters.NewArgs(filters.Arg("type", string(events.ContainerEventType)),
+		filters.Arg("type", string(events.NetworkEventType)))
 }
 
 // forward passes hints on until the stream breaks, and says whether it gave
 // any.
 func (r *Runtime) forward(ctx context.Context, messages <-chan events.Message, failed <-chan error, out chan<- runtime.Event) bool {
+	r.looks.follow()
+	defer r.looks.unfollow()
 	alive := false
 	for {
 		select {
@@ -74,6 +77,10 @@ func (r *Runtime) forward(ctx context.Context, messages <-chan events.Message, f
 			return alive
 		case m := <-messages:
 			alive = true
+			// A placement's container and its network have one name.
+			if name := m.Actor.Attributes["name"]; strings.HasPrefix(name, objectPrefix) {
+				r.looks.touch(name)
+			}
 			event, ok := r.eventOf(m)
 			if ok && !send(ctx, out, event) {
 				return alive

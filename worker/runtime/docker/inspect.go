@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -13,7 +12,6 @@ import (
 	cerrdefs "github.com/containerd/errdefs"
 	"github.com/docker/docker/api/types/container"
 	"github.com/docker/docker/api/types/filters"
-	"golang.org/x/sync/errgroup"
 
 	"github.com/isuncoin/isuncoin/worker/runtime"
 )
@@ -72,46 +70,6 @@ func (r *Runtime) inspect(ctx context.Context, id runtime.ID) (runtime.State, er
 		return runtime.State{}, err
 	}
 	return r.state(id, found), nil
-}
-
-// List implements runtime.Runtime.
-func (r *Runtime) List(ctx context.Context) ([]runtime.State, error) {
-	list, err := r.api.ContainerList(ctx, container.ListOptions{All: true, Filters: r.scopeFilter()})
-	if err != nil {
-		return nil, engineError("list containers", err)
-	}
-	states := make([]*runtime.State, len(list))
-	group, ctx := errgroup.WithContext(ctx)
-	group.SetLimit(inspectParallel)
-	for i, c := range list {
-		group.Go(func() error {
-			found, err := r.api.ContainerInspect(ctx, c.ID)
-			if cerrdefs.IsNotFound(err) {
-				return nil // removed since it was listed
-			}
-			if err != nil {
-				return engineError("inspect container", err)
-			}
-			id, err := ownedID(found)
-			if err != nil || id.Chain != r.cfg.Chain || id.Node != r.cfg.Node {
-				return nil // not made by us
-			}
-			state := r.state(id, found)
-			states[i] = &state
-			return nil
-		})
-	}
-	if err := group.Wait(); err != nil {
-		return nil, err
-	}
-	var out []runtime.State
-	for _, s := range states {
-		if s != nil {
-			out = append(out, *s)
-		}
-	}
-	slices.SortFunc(out, func(a, b runtime.State) int { return a.ID.Compare(b.ID) })
-	return out, nil
 }
 
 // scopeFilter asks the engine for this chain's and node's objects only.

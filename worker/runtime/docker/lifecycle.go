@@ -18,7 +18,7 @@ func (r *Runtime) Stop(ctx context.Context, id runtime.ID, grace time.Duration) 
 	if err := r.owns(id); err != nil {
 		return err
 	}
-	defer r.locks.lock(id)()
+	defer r.change(id)()
 	found, err := r.find(ctx, id)
 	if err != nil {
 		return err
@@ -55,7 +55,7 @@ func (r *Runtime) Remove(ctx context.Context, id runtime.ID, grace time.Duration
 	if err := r.owns(id); err != nil {
 		return err
 	}
-	defer r.locks.lock(id)()
+	defer r.change(id)()
 	found, err := r.find(ctx, id)
 	switch {
 	case errors.Is(err, runtime.ErrNotFound):
@@ -125,7 +125,7 @@ func (r *Runtime) freeze(ctx context.Context, id runtime.ID, pause bool) error {
 	if err := r.owns(id); err != nil {
 		return err
 	}
-	defer r.locks.lock(id)()
+	defer r.change(id)()
 	found, err := r.find(ctx, id)
 	if err != nil {
 		return err
@@ -157,7 +157,7 @@ func (r *Runtime) Resize(ctx context.Context, id runtime.ID, limits runtime.Limi
 	if err := r.owns(id); err != nil {
 		return err
 	}
-	defer r.locks.lock(id)()
+	defer r.change(id)()
 	found, err := r.find(ctx, id)
 	if err != nil {
 		return err

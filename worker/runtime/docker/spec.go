@@ -145,8 +145,11 @@ func networkingConfig(spec runtime.Spec) *network.NetworkingConfig {
 	}}
 }
 
+// objectPrefix begins the names of all that is a placement's.
+const objectPrefix = "isun-"
+
 // objectName names the placement's container and its network.
-func objectName(id runtime.ID) string { return "isun-" + id.Key() }
+func objectName(id runtime.ID) string { return objectPrefix + id.Key() }
 
 // hostname is what the placement calls itself.
 func hostname(spec runtime.Spec) string { return fmt.Sprintf("replica-%d", spec.ID.Replica) }
