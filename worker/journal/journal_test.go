@@ -150,10 +150,10 @@ func TestANewerLayoutIsNotDamage(t *testing.T) {
 // TestKilledWhileWriting kills a writer with SIGKILL again and again: what it
 // had been told is on disk must be there, and the file must open.
 func TestKilledWhileWriting(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "journal.db")
 	if os.Getenv("ISUN_JOURNAL_WRITER") != "" {
-		writeForever(os.Getenv("ISUN_JOURNAL_WRITER"))
+		writeForever(os.Getenv("ISUN_JOURNAL_WRITER")) // before it has a folder that nobody would remove
 	}
+	path := filepath.Join(t.TempDir(), "journal.db")
 	var last uint64
 	for range 5 {
 		cmd := exec.Command(os.Args[0], "-test.run=^TestKilledWhileWriting$")

@@ -22,6 +22,9 @@ const (
 	// Back-off between starts doubles from min to max.
 	backoffMin = time.Second
 	backoffMax = 30 * time.Second
+	// removeRetry is how long a removal that failed waits for whatever is in
+	// its way.
+	removeRetry = 2 * time.Second
 	// engineTimeout bounds one call to the engine that should be quick.
 	engineTimeout = time.Minute
 	// sendTimeout bounds a message's way into a block.
@@ -119,7 +122,8 @@ func (r *Reconciler) run(ctx context.Context, id runtime.ID, want Wanted) (perma
 		return true, err
 	}
 	r.mu.Lock()
-	r.remember(id).witnessed = true
+	m := r.remember(id)
+	m.witnessed, m.held = true, true
 	r.mu.Unlock()
 	state, err := r.rt.Ensure(ctx, spec)
 	if errors.Is(err, runtime.ErrConflict) {
@@ -205,7 +209,15 @@ func (r *Reconciler) send(ctx context.Context, id runtime.ID, msg sdk.Msg) error
 func (r *Reconciler) remove(ctx context.Context, id runtime.ID) error {
 	ctx, cancel := context.WithTimeout(ctx, r.cfg.StopGrace+engineTimeout)
 	defer cancel()
-	return r.rt.Remove(ctx, id, r.cfg.StopGrace)
+	err := r.rt.Remove(ctx, id, r.cfg.StopGrace)
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	m := r.remember(id)
+	m.held, m.removeAfter = err != nil, 0
+	if err != nil {
+		m.removeAfter = r.cfg.Clock() + removeRetry
+	}
+	return err
 }
 
 // exited counts a run's end against the placement and says when to try again.

@@ -28,7 +28,8 @@ type Kind string
 
 // The actions.
 const (
-	// Start makes a missing container, or starts one that ended.
+	// Start makes a missing container, or starts one that ended or that nobody
+	// reaches.
 	Start Kind = "start"
 	// Report tells the chain that a placement runs and where it answers.
 	Report Kind = "report"
@@ -70,8 +71,9 @@ type Memory struct {
 }
 
 // settle is how long a container must have run before the chain hears of it:
-// most that cannot start end at once.
-const settle = 300 * time.Millisecond
+// most that cannot start end at once. Longer, and the news of a quick start
+// would miss the next block.
+const settle = 150 * time.Millisecond
 
 // Desired maps the chain's placements of this node to containers. A nil map
 // means that the chain has not been asked yet.
@@ -149,6 +151,12 @@ func planHalted(mode Mode, want Wanted, state runtime.State, ready bool) (Kind, 
 
 func planRunning(want Wanted, state runtime.State, m Memory, now time.Duration) (Kind, string) {
 	p := want.Placement.Placement
+	if state.Detached {
+		if now < m.NotBefore {
+			return "", ""
+		}
+		return Start, "its network was taken away"
+	}
 	if l := state.Limits; want.Limits != (runtime.Limits{}) && (l.MilliCPU != want.Limits.MilliCPU || l.MemoryMiB != want.Limits.MemoryMiB || l.Pids != want.Limits.Pids) {
 		return Resize, "its limits changed"
 	}

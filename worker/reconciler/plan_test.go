@@ -61,6 +61,8 @@ func TestPlan(t *testing.T) {
 	other.MilliCPU = 500
 	resized := is(runtime.StatusRunning)
 	resized.Limits = other
+	detached := is(runtime.StatusRunning)
+	detached.Detached = true
 	young := Memory{UpSince: now - settle + 1}
 	backingOff := Memory{NotBefore: now + 1}
 	rejected := Memory{Intent: journal.IntentReject, Reason: "it ended 5 times"}
@@ -83,6 +85,9 @@ func TestPlan(t *testing.T) {
 		"runs, all well":               {want: p(wanted(runs, reported)), actual: is(runtime.StatusRunning)},
 		"runs, endpoints changed":      {want: p(wanted(runs)), actual: is(runtime.StatusRunning), kind: Report},
 		"runs, limits changed":         {want: p(wanted(runs, reported)), actual: resized, kind: Resize},
+		"nobody reaches it":            {want: p(wanted(runs, reported)), actual: detached, kind: Start},
+		"nobody reaches it, just done": {want: p(wanted(runs, reported)), actual: detached, memory: backingOff},
+		"nobody reaches it, silent":    {mode: Silent, want: p(wanted(runs, reported)), actual: detached, kind: Pause},
 		"frozen but wanted":            {want: p(wanted(runs, reported)), actual: is(runtime.StatusPaused), kind: Unpause},
 		"crash loop":                   {want: p(wanted(runs)), actual: is(runtime.StatusExited), memory: rejected, kind: Reject},
 		"orphan runs":                  {actual: is(runtime.StatusRunning), kind: Remove},

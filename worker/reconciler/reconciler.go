@@ -94,6 +94,11 @@ type memory struct {
 	witnessed bool
 	// ended is the run whose end has been counted.
 	ended journal.Run
+	// held is true while the engine may hold something of it: more than its
+	// container, which others may remove without the rest.
+	held bool
+	// removeAfter is when a removal that failed is tried again.
+	removeAfter time.Duration
 }
 
 // flight is work under way for one placement.
@@ -116,6 +121,7 @@ func New(cfg Config, rt runtime.Runtime, images Images, catalogue Catalogue, sen
 	for _, record := range records {
 		m := r.remember(r.containerID(record.ID))
 		m.Intent, m.Reason, m.failures = record.Intent, record.Reason, record.Failures
+		m.held = true
 	}
 	return r, nil
 }
@@ -178,7 +184,9 @@ func (r *Reconciler) Pass(ctx context.Context, view *chain.View, mode Mode) erro
 		r.begin(ctx, action, desired[action.ID])
 	}
 	r.cancelUnwanted(desired, mode)
-	r.forget(desired, actual)
+	for _, id := range r.forget(desired, actual) {
+		r.begin(ctx, Action{Kind: Remove, ID: id, Reason: "its container is gone"}, Wanted{})
+	}
 	return nil
 }
 
@@ -201,6 +209,7 @@ func (r *Reconciler) observe(actual []runtime.State, desired Desired, now time.D
 		run := journal.Run{ContainerID: state.ContainerID, StartedAt: state.StartedAt}
 		r.mu.Lock()
 		m := r.remember(state.ID)
+		m.held = true
 		if !m.run.Same(run) {
 			m.run, m.UpSince = run, now
 		}
@@ -245,6 +254,10 @@ func (r *Reconciler) begin(ctx context.Context, action Action, want Wanted) {
 		r.mu.Unlock()
 		return
 	}
+	if m, ok := r.memory[action.ID]; ok && action.Kind == Remove && r.cfg.Clock() < m.removeAfter {
+		r.mu.Unlock()
+		return
+	}
 	ctx, cancel := context.WithCancel(ctx)
 	r.flights[action.ID] = &flight{kind: action.Kind, cancel: cancel}
 	r.mu.Unlock()
@@ -275,10 +288,11 @@ func (r *Reconciler) cancelUnwanted(desired Desired, mode Mode) {
 	}
 }
 
-// forget drops what neither side knows any more.
-func (r *Reconciler) forget(desired Desired, actual []runtime.State) {
+// forget drops what neither side knows any more. left are those whose
+// container somebody else removed: their network and disks are still there.
+func (r *Reconciler) forget(desired Desired, actual []runtime.State) (left []runtime.ID) {
 	if desired == nil {
-		return
+		return nil
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -286,13 +300,18 @@ func (r *Reconciler) forget(desired Desired, actual []runtime.State) {
 	for _, state := range actual {
 		present[state.ID] = true
 	}
-	for id := range r.memory {
+	for id, m := range r.memory {
 		_, wanted := desired[id]
 		_, busy := r.flights[id]
-		if !wanted && !busy && !present[id] {
+		switch {
+		case wanted, busy, present[id]:
+		case m.held:
+			left = append(left, id)
+		default:
 			delete(r.memory, id)
 		}
 	}
+	return left
 }
 
 // Wait returns when no work is under way; cancel the passes' context first.

@@ -54,7 +54,10 @@ func setup(t *testing.T) *fixture {
 	return f
 }
 
-func (f *fixture) restart() {
+// restart begins a new reconciler over what is there, as a new worker does.
+func (f *fixture) restart() { f.begin(f.rt, f, f, f.journal) }
+
+func (f *fixture) begin(rt runtime.Runtime, images Images, sender Sender, store Store) {
 	cfg := Config{
 		ChainID: chainID, Node: sunstypes.NodeID{Operator: "isun1operator", Number: 1}, Agent: "isun1agent",
 		Limits:    func(sunstypes.Capacity, uint64) (runtime.Limits, error) { return limits, nil },
@@ -62,7 +65,7 @@ func (f *fixture) restart() {
 		Clock: func() time.Duration { f.mu.Lock(); defer f.mu.Unlock(); return f.now },
 		Log:   slog.New(slog.DiscardHandler),
 	}
-	r, err := New(cfg, f.rt, f, f, f, f.journal)
+	r, err := New(cfg, rt, images, f, sender, store)
 	require.NoError(f, err)
 	f.r = r
 	f.Cleanup(r.Wait)

@@ -152,9 +152,10 @@ func (r *Recorder) Sample(ctx context.Context) error {
 	return errors.Join(errs...)
 }
 
-// look counts the time since the last look, if the same process ran at both.
+// look counts the time since the last look, if the same process ran at both,
+// where tenants reach it.
 func (t *tracked) look(state runtime.State, now time.Duration) {
-	running, run := state.Status == runtime.StatusRunning, runOf(state)
+	running, run := state.Status == runtime.StatusRunning && !state.Detached, runOf(state)
 	if since := now - t.lastLook; running && t.running && t.run.Same(run) && since <= maxGap {
 		t.observed += since
 		if t.record.Started && !t.record.Ended {

@@ -33,7 +33,8 @@ type Runtime interface {
 	// Ensure makes the placement exist and run, and returns its state. A
 	// missing container is created and started; a created or exited one is
 	// started (an exited one counts a restart); a running or paused one is
-	// left as it is. Starting an exited container again is the caller's
+	// left as it is, unless it runs detached: then it is started again with
+	// its network. Starting an exited container again is the caller's
 	// decision, so back-off belongs to the caller.
 	//
 	// Errors: ErrInvalidSpec, ErrForeign (another chain or node),
@@ -108,8 +109,11 @@ type State struct {
 	Restarts int
 	// PID is the first process as the host sees it, 0 unless running or
 	// paused. The meter finds cgroup and network figures through it.
-	PID    int
-	Limits Limits
+	PID int
+	// Detached is true when it runs without its network, because somebody took
+	// that away: nobody reaches it.
+	Detached bool
+	Limits   Limits
 	// Endpoints are fixed at creation; something answers there only while the
 	// placement runs.
 	Endpoints []Endpoint

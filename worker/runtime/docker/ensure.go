@@ -40,15 +40,26 @@ func (r *Runtime) Ensure(ctx context.Context, spec runtime.Spec) (runtime.State,
 	if found.Config.Labels[runtime.LabelSpec] != spec.Digest() {
 		return state, fmt.Errorf("%w: %s", runtime.ErrConflict, spec.ID)
 	}
-	if state.Status == runtime.StatusRunning || state.Status == runtime.StatusPaused {
+	switch {
+	case state.Detached:
+		// A network that a running container is given is its second interface
+		// and not its first, so it starts again with it.
+		if err := r.stop(ctx, found, -1); err != nil {
+			return state, err
+		}
+	case state.Status == runtime.StatusRunning, state.Status == runtime.StatusPaused:
 		return state, nil
 	}
-	return r.startAgain(ctx, spec, found.ID, state.Status == runtime.StatusExited)
+	return r.startAgain(ctx, spec, found, state.Status != runtime.StatusCreated)
 }
 
-// startAgain starts a container that exists. A reboot has unmounted its disks.
-func (r *Runtime) startAgain(ctx context.Context, spec runtime.Spec, containerID string, exited bool) (runtime.State, error) {
+// startAgain starts a container that exists. A reboot has unmounted its disks,
+// and whoever tidied the engine up may have taken its network.
+func (r *Runtime) startAgain(ctx context.Context, spec runtime.Spec, found container.InspectResponse, exited bool) (runtime.State, error) {
 	if err := r.storage.attach(ctx, spec.ID); err != nil {
+		return runtime.State{}, err
+	}
+	if err := r.attachNetwork(ctx, spec.ID, found); err != nil {
 		return runtime.State{}, err
 	}
 	if exited {
@@ -58,7 +69,7 @@ func (r *Runtime) startAgain(ctx context.Context, spec runtime.Spec, containerID
 			return runtime.State{}, err
 		}
 	}
-	if err := r.start(ctx, spec, containerID); err != nil {
+	if err := r.start(ctx, spec, found.ID); err != nil {
 		return runtime.State{}, err
 	}
 	return r.inspect(ctx, spec.ID)
@@ -107,7 +118,7 @@ func (r *Runtime) create(ctx context.Context, spec runtime.Spec) (_ runtime.Stat
 // chose were taken meanwhile.
 func (r *Runtime) createContainer(ctx context.Context, spec runtime.Spec, imageID string, areas writable) error {
 	for attempt := 1; ; attempt++ {
-		ports, err := r.choosePorts(ctx, spec.Ports)
+		ports, err := r.choosePorts(ctx, spec, attempt)
 		if err != nil {
 			return err
 		}

@@ -94,10 +94,21 @@ func (r *Runtime) state(id runtime.ID, c container.InspectResponse) runtime.Stat
 		OOMKilled: c.State.OOMKilled, Restarts: r.restarts(id), PID: c.State.Pid,
 		Limits: limitsOf(c), Endpoints: r.endpointsOf(c),
 	}
+	s.Detached = s.Status == runtime.StatusRunning && !attached(id, c)
 	if t, err := time.Parse(time.RFC3339Nano, c.State.StartedAt); err == nil && t.Year() > 1 {
 		s.StartedAt = t
 	}
 	return s
+}
+
+// attached says whether a running container has an end in its placement's
+// network, which the engine does not remove while it has.
+func attached(id runtime.ID, c container.InspectResponse) bool {
+	if c.NetworkSettings == nil {
+		return false
+	}
+	end, ok := c.NetworkSettings.Networks[objectName(id)]
+	return ok && end != nil && end.EndpointID != ""
 }
 
 func statusOf(s *container.State) runtime.Status {

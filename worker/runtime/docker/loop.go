@@ -55,7 +55,12 @@ func (s *loopStorage) kind() runtime.Storage { return runtime.StorageLoop }
 
 // probeLoop tries the whole way once on a small image, in a folder of its own:
 // another process may be doing the same.
-func probeLoop(ctx context.Context, stateDir string) error {
+func probeLoop(ctx context.Context, stateDir string) (err error) {
+	unlock, err := lockProbes(stateDir, syscall.LOCK_SH)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, unlock()) }()
 	dir, err := os.MkdirTemp(stateDir, probePrefix)
 	if err != nil {
 		return fmt.Errorf("placement storage: %w", err)

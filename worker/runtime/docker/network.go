@@ -8,10 +8,12 @@ import (
 	"math/rand/v2"
 	"net"
 	"net/netip"
+	"slices"
 	"strconv"
 	"strings"
 
 	cerrdefs "github.com/containerd/errdefs"
+	"github.com/docker/docker/api/types/container"
 	"github.com/docker/docker/api/types/network"
 
 	"github.com/isuncoin/isuncoin/worker/runtime"
@@ -53,12 +55,44 @@ func (r *Runtime) createNetwork(ctx context.Context, id runtime.ID) error {
 		if err == nil {
 			return nil
 		}
+		// The engine may still have been at work for a process that was killed.
+		if existing, lookErr := r.networksOf(ctx, id); lookErr == nil && len(existing) > 0 {
+			return nil
+		}
 		// Somebody took the subnet between the look and the leap.
 		if !strings.Contains(err.Error(), "overlap") {
 			return engineError("create network", err)
 		}
 	}
 	return fmt.Errorf("%w: no free subnet in %s after %d attempts", runtime.ErrUnavailable, r.cfg.Subnets, subnetAttempts)
+}
+
+// attachNetwork gives a container that does not run the placement's network
+// again if it has lost it. The engine remembers networks by their ids, so one
+// that was made anew under the old name is not the one it looks for.
+func (r *Runtime) attachNetwork(ctx context.Context, id runtime.ID, found container.InspectResponse) error {
+	if err := r.createNetwork(ctx, id); err != nil {
+		return err
+	}
+	networks, err := r.networksOf(ctx, id)
+	if err != nil {
+		return err
+	}
+	if len(networks) == 0 {
+		return fmt.Errorf("%w: the network of %s went again", runtime.ErrUnavailable, id)
+	}
+	if found.NetworkSettings != nil {
+		if end, ok := found.NetworkSettings.Networks[objectName(id)]; ok && end != nil {
+			if end.NetworkID == "" || slices.Contains(networks, end.NetworkID) {
+				return nil
+			}
+			if err := r.api.NetworkDisconnect(ctx, networks[0], found.ID, true); err != nil {
+				return engineError("disconnect a network that is gone", err)
+			}
+		}
+	}
+	r.log.Info("giving a container its network again", "placement", id.String())
+	return engineError("connect network", r.api.NetworkConnect(ctx, networks[0], found.ID, nil))
 }
 
 func (r *Runtime) networkOptions(id runtime.ID, subnet netip.Prefix) network.CreateOptions {

@@ -4,7 +4,7 @@ import (
 	"bufio"
 	"context"
 	"fmt"
-	"math/rand/v2"
+	"hash/fnv"
 	"net"
 	"net/netip"
 	"os"
@@ -18,8 +18,11 @@ import (
 
 // choosePorts finds a free host port for each port of a placement. They are
 // fixed at creation, not left to the engine, so that a container that starts
-// again is still where its tenant was told.
-func (r *Runtime) choosePorts(ctx context.Context, ports []runtime.Port) (map[string]uint16, error) {
+// again is still where its tenant was told. The search begins where the
+// placement's key says, so that even one whose container was removed by
+// somebody else most likely comes back there; a later attempt begins elsewhere.
+func (r *Runtime) choosePorts(ctx context.Context, spec runtime.Spec, attempt int) (map[string]uint16, error) {
+	ports := spec.Ports
 	if len(ports) == 0 {
 		return nil, nil
 	}
@@ -30,7 +33,7 @@ func (r *Runtime) choosePorts(ctx context.Context, ports []runtime.Port) (map[st
 	}
 	chosen := make(map[string]uint16, len(ports))
 	span := int(r.cfg.PortLast) - int(r.cfg.PortFirst) + 1
-	next, tried := rand.IntN(span), 0
+	next, tried := firstPort(spec.ID, span, attempt), 0
 	for _, p := range ports {
 		for {
 			if tried == span {
@@ -45,6 +48,13 @@ func (r *Runtime) choosePorts(ctx context.Context, ports []runtime.Port) (map[st
 		}
 	}
 	return chosen, nil
+}
+
+// firstPort is where the search begins, counted from the first port.
+func firstPort(id runtime.ID, span, attempt int) int {
+	hash := fnv.New32a()
+	fmt.Fprintf(hash, "%s/%d", id.Key(), attempt)
+	return int(uint64(hash.Sum32()) * uint64(span) >> 32)
 }
 
 // reservedPorts lists host ports bound by any container of the engine, of

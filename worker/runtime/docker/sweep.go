@@ -7,7 +7,6 @@ import (
 	"os"
 	"path/filepath"
 	"syscall"
-	"time"
 
 	"github.com/docker/docker/api/types/container"
 	"github.com/docker/docker/api/types/network"
@@ -18,8 +17,8 @@ import (
 const (
 	lockFile    = "lock"
 	probePrefix = "probe-"
-	// probeMaxAge is far beyond what a probe takes.
-	probeMaxAge = 10 * time.Minute
+	// probeLockFile is shared by those that probe in a state directory.
+	probeLockFile = "probes.lock"
 )
 
 // lockScope takes the lock of this chain and node, which the process holds
@@ -48,7 +47,9 @@ func (r *Runtime) lockScope() (bool, error) {
 // Containers themselves are the reconciler's to judge.
 //
 // Only the first process of a node sweeps: to a second, such as a command that
-// asks how things are, a creation that is under way looks like debris.
+// asks how things are, a creation that is under way looks like debris. What
+// cannot be removed, such as a network that somebody else's container uses, is
+// told and left: it must not keep the placements from running.
 func (r *Runtime) sweep(ctx context.Context) error {
 	if first, err := r.lockScope(); err != nil || !first {
 		return err
@@ -57,7 +58,12 @@ func (r *Runtime) sweep(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	return errors.Join(r.sweepNetworks(ctx, alive), r.sweepStorage(ctx, alive), r.sweepProbes(ctx))
+	err = errors.Join(r.sweepNetworks(ctx, alive), r.sweepStorage(ctx, alive), r.sweepProbes(ctx))
+	if err != nil && ctx.Err() == nil && !errors.Is(err, runtime.ErrUnavailable) {
+		r.log.Warn("something of an earlier worker is left and cannot be removed", "error", err)
+		return nil
+	}
+	return err
 }
 
 // liveKeys lists the keys of all our containers, by name, so that not even a
@@ -109,20 +115,39 @@ func (r *Runtime) sweepStorage(ctx context.Context, alive map[string]bool) error
 	return errors.Join(errs...)
 }
 
+// lockProbes keeps the folders of probes from being swept while this process
+// probes, or, to sweep them, finds that none does; unlock is nil if one does.
+func lockProbes(stateDir string, how int) (unlock func() error, err error) {
+	file, err := os.OpenFile(filepath.Join(stateDir, probeLockFile), os.O_CREATE|os.O_RDWR, 0o600)
+	if err != nil {
+		return nil, fmt.Errorf("lock probes: %w", err)
+	}
+	err = syscall.Flock(int(file.Fd()), how)
+	switch {
+	case err == nil:
+		return file.Close, nil
+	case errors.Is(err, syscall.EWOULDBLOCK):
+		return nil, file.Close()
+	}
+	return nil, errors.Join(fmt.Errorf("lock probes: %w", err), file.Close())
+}
+
 // sweepProbes removes what a process that was killed while it probed has left.
 func (r *Runtime) sweepProbes(ctx context.Context) error {
 	dirs, err := filepath.Glob(filepath.Join(r.cfg.StateDir, probePrefix+"*"))
-	if err != nil {
-		return fmt.Errorf("list probes: %w", err)
+	if err != nil || len(dirs) == 0 {
+		return err
 	}
-	var errs []error
+	unlock, err := lockProbes(r.cfg.StateDir, syscall.LOCK_EX|syscall.LOCK_NB)
+	if err != nil || unlock == nil {
+		return err // somebody probes; the next start sweeps
+	}
+	errs := []error{}
 	s := &loopStorage{root: r.cfg.StateDir}
 	for _, dir := range dirs {
-		if info, err := os.Stat(dir); err == nil && time.Since(info.ModTime()) > probeMaxAge {
-			errs = append(errs, s.remove(ctx, filepath.Base(dir)))
-		}
+		errs = append(errs, s.remove(ctx, filepath.Base(dir)))
 	}
-	return errors.Join(errs...)
+	return errors.Join(append(errs, unlock())...)
 }
 
 // removeDir deletes what is left of a placement's folder once its storage is

@@ -109,6 +109,18 @@ func (e *Engine) OOM(id runtime.ID) error {
 	return e.end(id, exitKilled, true)
 }
 
+// Detach takes a running placement's network away, behind its worker's back.
+func (e *Engine) Detach(id runtime.ID) error {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	c, ok := e.containers[id]
+	if !ok {
+		return fmt.Errorf("%w: %s", runtime.ErrNotFound, id)
+	}
+	c.state.Detached = c.state.Status == runtime.StatusRunning
+	return nil
+}
+
 // Reboot ends all processes of all nodes, as a power failure does: nothing
 // reports an event, and everything is found exited.
 func (e *Engine) Reboot() {
@@ -176,6 +188,10 @@ func (e *Engine) ensure(spec runtime.Spec) (runtime.State, error) {
 			})
 		}
 		e.containers[spec.ID] = c
+	}
+	if c.state.Detached {
+		c.end(exitKilled, false)
+		e.emit(c, runtime.EventDied)
 	}
 	switch c.state.Status {
 	case runtime.StatusExited:
@@ -360,7 +376,7 @@ func (e *Engine) emit(c *container, kind runtime.EventType) {
 
 // end runs with the engine's lock held.
 func (c *container) end(code int, oom bool) {
-	c.state.Status, c.state.PID = runtime.StatusExited, 0
+	c.state.Status, c.state.PID, c.state.Detached = runtime.StatusExited, 0, false
 	c.state.ExitCode, c.state.OOMKilled = code, oom
 	c.process.close()
 }
