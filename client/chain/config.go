@@ -18,8 +18,8 @@ const (
 	DefaultGasAdjustment = 1.5
 	// DefaultTimeout bounds one call to one endpoint.
 	DefaultTimeout = 10 * time.Second
-	// DefaultPollInterval is a third of the chain's block time.
-	DefaultPollInterval = 300 * time.Millisecond
+	// DefaultPollInterval is a tenth of the chain's block time: little of what is waited for is the poll.
+	DefaultPollInterval = 100 * time.Millisecond
 )
 
 // Config says how to reach a chain.

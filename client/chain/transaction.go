@@ -26,7 +26,7 @@ const simulatedGas = 100_000
 
 // expiryLooks is how often a transaction must be missing after its last height: the index of transactions, and a node that
 // is a block behind, may lag.
-const expiryLooks = 5
+const expiryLooks = 15
 
 // signedTx is a transaction on its way.
 type signedTx struct {

@@ -22,6 +22,9 @@ import (
 const (
 	// defaultPoll is half a block: what changes on the chain is seen within a block.
 	defaultPoll = 500 * time.Millisecond
+	// Most that is waited for comes within quickTime, and is looked for that many times as often until then.
+	quickTime   = 10 * time.Second
+	quickFactor = 5
 	// pageSize is how many entries are asked for at once.
 	pageSize = 100
 )
@@ -131,9 +134,13 @@ func (c *Client) clock(ctx context.Context) (uint64, error) {
 	return res.Clock.NowMs, nil
 }
 
-// pause waits one poll.
-func (c *Client) pause(ctx context.Context) error {
-	timer := time.NewTimer(c.poll)
+// pause waits one poll, less in the first seconds since a wait began.
+func (c *Client) pause(ctx context.Context, began time.Time) error {
+	poll := c.poll
+	if c.now().Sub(began) < quickTime {
+		poll /= quickFactor
+	}
+	timer := time.NewTimer(poll)
 	defer timer.Stop()
 	select {
 	case <-ctx.Done():

@@ -39,6 +39,7 @@ type Progress struct {
 // money, is suspended or has ended. Nodes of the chain that do not answer for a while are waited for.
 func (c *Client) WaitAnswering(ctx context.Context, id leasetypes.LeaseID, report func(Progress)) (Lease, error) {
 	w := &watch{client: c, reached: make(map[string]bool)}
+	began := c.now()
 	for {
 		progress, err := w.look(ctx, id)
 		switch {
@@ -52,7 +53,7 @@ func (c *Client) WaitAnswering(ctx context.Context, id leasetypes.LeaseID, repor
 				return progress.Lease, nil
 			}
 		}
-		if err := c.pause(ctx); err != nil {
+		if err := c.pause(ctx, began); err != nil {
 			return progress.Lease, fmt.Errorf("waiting for lease %s: %w", id, err)
 		}
 	}
@@ -248,6 +249,7 @@ func countdown(res *leasetypes.QueryLeaseResponse, nowMs uint64) string {
 // WaitClosed waits until a closing lease is settled and refunded.
 func (c *Client) WaitClosed(ctx context.Context, id leasetypes.LeaseID, report func(Progress)) (Lease, error) {
 	var last Lease
+	began := c.now()
 	for {
 		lease, err := c.Lease(ctx, id)
 		switch {
@@ -261,7 +263,7 @@ func (c *Client) WaitClosed(ctx context.Context, id leasetypes.LeaseID, report f
 			last = lease
 			report(Progress{Lease: lease, Detail: closingDetail(lease)})
 		}
-		if err := c.pause(ctx); err != nil {
+		if err := c.pause(ctx, began); err != nil {
 			return last, fmt.Errorf("waiting for lease %s to be settled: %w", id, err)
 		}
 	}
