@@ -120,10 +120,14 @@ func New(o Options) (*Agent, error) {
 	return a, err
 }
 
+// ErrRetired: the node was retired and nothing of it is left to do.
+var ErrRetired = errors.New("the node is retired and nothing runs here any more")
+
 // finalAttest bounds the last attestation of a worker that is told to stop.
 const finalAttest = 10 * time.Second
 
-// Run works until ctx ends. Containers run on after it: a worker that is
+// Run works until ctx ends, or until the node is retired and nothing of it is
+// left, which is ErrRetired. Containers run on after it: a worker that is
 // restarted finds them again. What they used until now is attested first.
 func (a *Agent) Run(ctx context.Context) error {
 	sendCtx, stopSending := context.WithCancel(context.WithoutCancel(ctx))
@@ -205,8 +209,21 @@ func (a *Agent) poll(ctx context.Context) error {
 		case <-timer.C:
 		}
 		a.look(ctx)
+		if a.retired() {
+			return ErrRetired
+		}
 		timer.Reset(wait)
 	}
+}
+
+// retired says that the chain wants nothing of this machine any more and has
+// settled what it wanted, and that nothing is left here.
+func (a *Agent) retired() bool {
+	a.mu.Lock()
+	over := a.view != nil && a.chainErr == nil &&
+		a.view.Node.Node.Status == sunstypes.NODE_STATUS_RETIRED && len(a.view.Placements) == 0
+	a.mu.Unlock()
+	return over && a.reconciler.Empty()
 }
 
 // look asks the chain once and tells everybody.

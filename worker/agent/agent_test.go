@@ -37,6 +37,7 @@ const operatorAddress = "isun1operator"
 type fakeChain struct {
 	mu         sync.Mutex
 	begun      time.Time
+	nodeStatus sunstypes.NodeStatus
 	down       error
 	placements []leasetypes.NodePlacement
 	sequence   uint64
@@ -46,7 +47,7 @@ type fakeChain struct {
 }
 
 func newChain() *fakeChain {
-	return &fakeChain{begun: time.Now(), usage: map[leasetypes.PlacementID]audittypes.UsageEntry{}}
+	return &fakeChain{begun: time.Now(), nodeStatus: sunstypes.NODE_STATUS_ACTIVE, usage: map[leasetypes.PlacementID]audittypes.UsageEntry{}}
 }
 
 func (c *fakeChain) nowMs() uint64 { return 1000 + uint64(time.Since(c.begun).Milliseconds()) }
@@ -56,7 +57,7 @@ func (c *fakeChain) View(context.Context) (chain.View, error) {
 	defer c.mu.Unlock()
 	v := chain.View{NowMs: c.nowMs(), Seen: clock(), Epoch: chain.Epoch{Number: 1, StartMs: 1, EndsMs: 3_600_000}}
 	v.Node.Node.ID = sunstypes.NodeID{Operator: operatorAddress, Number: 1}
-	v.Node.Node.Status = sunstypes.NODE_STATUS_ACTIVE
+	v.Node.Node.Status = c.nodeStatus
 	v.Params.Suns.SilenceLimit = time.Minute
 	v.Params.Suns.EpochDuration = time.Hour
 	v.Params.Audit.AttestInterval = 100 * time.Millisecond
@@ -398,6 +399,34 @@ func TestLostJournalIsMadeGoodFromTheChain(t *testing.T) {
 	m.start()
 	m.eventually("goes on from the chain's figures", func() bool { return m.chain.served(one) > before })
 	require.Empty(t, m.chain.refused)
+}
+
+// What a retired node served last is attested, and what it ran is removed; then its worker ends by itself.
+func TestRetiredWorkerEnds(t *testing.T) {
+	m := newMachine(t)
+	m.start()
+	m.chain.place(one)
+	m.eventually("runs", func() bool { return m.chain.served(one) > 0 })
+	m.chain.mu.Lock()
+	m.chain.nodeStatus = sunstypes.NODE_STATUS_RETIRED
+	m.chain.end(one)
+	m.chain.mu.Unlock()
+	m.eventually("is removed", func() bool { return m.container(one) == runtime.StatusMissing })
+	m.eventually("its last milliseconds are attested", func() bool {
+		return m.agent.recorder.Records()[one].Attested == m.agent.recorder.Records()[one].Usage
+	})
+	require.Never(t, func() bool { return len(m.ended) > 0 }, 100*time.Millisecond, 10*time.Millisecond, "not yet settled")
+	checkIns := m.chain.checkIns
+
+	m.chain.mu.Lock()
+	m.chain.placements = nil
+	m.chain.mu.Unlock()
+	require.ErrorIs(t, <-m.ended, ErrRetired)
+	require.NoError(t, m.j.Close())
+	require.Equal(t, checkIns, m.chain.checkIns, "nobody expects a sign of life")
+	require.Empty(t, m.chain.refused)
+	m.cancel()
+	m.cancel = nil
 }
 
 func TestEngineOutage(t *testing.T) {

@@ -2,6 +2,8 @@ package agent
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -39,6 +41,9 @@ import (
 // ErrRunning: a worker runs in this home already.
 var ErrRunning = errors.New("a worker is running in this home already")
 
+// ErrNodeRunning: a worker of the same node runs from another home.
+var ErrNodeRunning = errors.New("a worker of this node is running on this machine already, from another home")
+
 // engineRetry is how often a worker looks for an engine that does not answer.
 const engineRetry = 5 * time.Second
 
@@ -49,7 +54,7 @@ const guardEvery = time.Minute
 // connectTimeout bounds the first try to reach the chain.
 const connectTimeout = 5 * time.Second
 
-// Start runs the worker of a home until ctx ends.
+// Start runs the worker of a home until ctx ends, or the node has retired.
 func Start(ctx context.Context, home config.Home, cfg config.Config, log *slog.Logger) error {
 	unlock, err := Lock(home.Lock())
 	if err != nil {
@@ -64,6 +69,11 @@ func Start(ctx context.Context, home config.Home, cfg config.Config, log *slog.L
 	if err != nil {
 		return err
 	}
+	leave, err := lockNode(node)
+	if err != nil {
+		return err
+	}
+	defer leave()
 	report, err := bench.Load(home.Report())
 	if err != nil {
 		return fmt.Errorf("%w; run `isun-worker join` to measure the machine again", err)
@@ -157,6 +167,10 @@ func run(ctx context.Context, p parts) error {
 		all.Go(func() error { return keepGuard(ctx, p.guard, p.log) })
 	}
 	err = all.Wait()
+	if errors.Is(err, ErrRetired) {
+		p.log.Info("the worker ends: " + ErrRetired.Error())
+		return nil
+	}
 	p.log.Info("worker stopped; its containers run on")
 	return err
 }
@@ -172,6 +186,46 @@ func Lock(path string) (unlock func(), err error) {
 		return nil, errors.Join(fmt.Errorf("%w: %s", ErrRunning, filepath.Dir(path)), f.Close())
 	}
 	return func() { _ = f.Close() }, nil // closing unlocks
+}
+
+// lockNode makes sure that one worker of a node runs on this machine, also if
+// a home was copied: two would undo each other's work, and number their
+// attestations alike. The kernel lets go of the name with the process.
+func lockNode(node identity.Node) (unlock func(), err error) {
+	sum := sha256.Sum256([]byte(node.ChainID + "\x00" + node.ID().String()))
+	name := "@isun-worker-" + hex.EncodeToString(sum[:])
+	listener, err := net.Listen("unix", name)
+	if errors.Is(err, syscall.EADDRINUSE) {
+		return nil, fmt.Errorf("%w: node %s of %s, %s; stop that one, or join with a fresh home to register another node",
+			ErrNodeRunning, node.ID(), node.ChainID, listening(name))
+	}
+	if err != nil {
+		return nil, fmt.Errorf("lock the node: %w", err)
+	}
+	return func() { _ = listener.Close() }, nil
+}
+
+// listening says which process has the name, as far as the kernel tells.
+func listening(name string) string {
+	conn, err := net.Dial("unix", name)
+	if err != nil {
+		return "in another process"
+	}
+	defer conn.Close()
+	pid := 0
+	if socket, ok := conn.(*net.UnixConn); ok {
+		if raw, err := socket.SyscallConn(); err == nil {
+			_ = raw.Control(func(fd uintptr) { // without an answer the number stays 0
+				if peer, err := syscall.GetsockoptUcred(int(fd), syscall.SOL_SOCKET, syscall.SO_PEERCRED); err == nil {
+					pid = int(peer.Pid)
+				}
+			})
+		}
+	}
+	if pid == 0 {
+		return "in another process"
+	}
+	return fmt.Sprintf("in process %d", pid)
 }
 
 // openEngine waits for the engine: a machine that boots starts the worker

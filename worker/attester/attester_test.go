@@ -115,6 +115,10 @@ func TestNext(t *testing.T) {
 		"unresponsive":                      {view: unresponsive(view(now)), signed: now - 2000, want: CheckIn, why: "unresponsive"},
 		"unresponsive, answer not seen yet": {view: unresponsive(view(now)), signed: now - 1999, want: None},
 		"retired":                           {view: retired(view(now)), want: None},
+		"retired, all attested":             {view: retired(view(now, placed(0, over, 0))), record: ptr(record(0, 9, 9)), want: None},
+		"retired, the end not attested": {
+			view: retired(view(now, placed(0, over, 0))), record: &endedRecord, signed: now - 100, attested: now - 100, want: Attest, why: "retired",
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := Situation{View: tc.view, NowMs: tc.now, SignedMs: tc.signed, AttestedMs: tc.attested}

@@ -52,10 +52,15 @@ const (
 
 // Next decides what is due.
 func Next(s Situation) Plan {
-	if s.View.Node.Node.Status == sunstypes.NODE_STATUS_RETIRED {
-		return Plan{Kind: None, Reason: "the chain knows a retired node's agent no more"}
-	}
 	entries, closing := s.entries()
+	if s.View.Node.Node.Status == sunstypes.NODE_STATUS_RETIRED {
+		// The chain expects no sign of life any more, and takes what was
+		// served up to the end until the placements have settled.
+		if closing {
+			return Plan{Kind: Attest, Reason: "the node has retired", Entries: entries}
+		}
+		return Plan{Kind: None, Reason: "the chain expects nothing of a retired node"}
+	}
 	if reason := s.attestReason(entries, closing); reason != "" {
 		return Plan{Kind: Attest, Reason: reason, Entries: entries}
 	}

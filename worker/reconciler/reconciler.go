@@ -81,7 +81,9 @@ type Reconciler struct {
 	memory  map[runtime.ID]*memory
 	flights map[runtime.ID]*flight
 	last    []runtime.State
-	known   map[string]uaitypes.Image
+	// passed is true once a pass has followed the chain's word.
+	passed bool
+	known  map[string]uaitypes.Image
 }
 
 // memory is Memory with what only the reconciler needs.
@@ -160,6 +162,14 @@ func (r *Reconciler) Failures(id leasetypes.PlacementID) int {
 	return 0
 }
 
+// Empty says that nothing of any placement is here, as the last pass saw it,
+// and that nothing is under way.
+func (r *Reconciler) Empty() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.passed && len(r.last) == 0 && len(r.memory) == 0 && len(r.flights) == 0
+}
+
 // Pass makes one comparison and begins what it calls for. A nil view means
 // that the chain has not answered since the worker started.
 func (r *Reconciler) Pass(ctx context.Context, view *chain.View, mode Mode) error {
@@ -184,6 +194,9 @@ func (r *Reconciler) Pass(ctx context.Context, view *chain.View, mode Mode) erro
 		r.begin(ctx, action, desired[action.ID])
 	}
 	r.cancelUnwanted(desired, mode)
+	r.mu.Lock()
+	r.passed = r.passed || desired != nil
+	r.mu.Unlock()
 	for _, id := range r.forget(desired, actual) {
 		r.begin(ctx, Action{Kind: Remove, ID: id, Reason: "its container is gone"}, Wanted{})
 	}
