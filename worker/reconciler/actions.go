@@ -13,6 +13,7 @@ import (
 	"github.com/isuncoin/isuncoin/worker/recorder"
 	"github.com/isuncoin/isuncoin/worker/runtime"
 	leasetypes "github.com/isuncoin/isuncoin/x/lease/types"
+	sunstypes "github.com/isuncoin/isuncoin/x/suns/types"
 	uaitypes "github.com/isuncoin/isuncoin/x/uai/types"
 )
 
@@ -192,7 +193,7 @@ func (r *Reconciler) reject(ctx context.Context, id runtime.ID, reason string) e
 		return err
 	}
 	return r.send(ctx, id, &leasetypes.MsgRejectPlacement{
-		Agent: r.cfg.Agent, ID: placement, Reason: clip(reason, leasetypes.MaxReasonBytes),
+		Agent: r.cfg.Agent, ID: placement, Reason: clip(sunstypes.Shown(reason), leasetypes.MaxReasonBytes),
 	})
 }
 

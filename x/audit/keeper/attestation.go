@@ -29,7 +29,7 @@ func (k Keeper) attest(ctx context.Context, msg *types.MsgAttestUsage) (attestRe
 	}
 	agent, err := sdk.AccAddressFromBech32(msg.Agent)
 	if err != nil {
-		return attestResult{}, types.ErrInvalidRequest.Wrapf("agent %q: %s", msg.Agent, err)
+		return attestResult{}, types.ErrInvalidRequest.Wrapf("agent %.100q: %s", msg.Agent, err)
 	}
 	node, err := k.suns.NodeOfAgent(ctx, agent)
 	if err != nil {

@@ -240,7 +240,7 @@ func (m msgServer) MigratePlacement(ctx context.Context, msg *types.MsgMigratePl
 // UpdateParams changes the params.
 func (m msgServer) UpdateParams(ctx context.Context, msg *types.MsgUpdateParams) (*types.MsgUpdateParamsResponse, error) {
 	if msg.Authority != m.k.authority {
-		return nil, types.ErrUnauthorized.Wrapf("params are changed by %s, not by %s", m.k.authority, msg.Authority)
+		return nil, types.ErrUnauthorized.Wrapf("params are changed by %s, not by %.100q", m.k.authority, msg.Authority)
 	}
 	if err := msg.Params.Validate(); err != nil {
 		return nil, err

@@ -54,7 +54,7 @@ func (r PlacementRules) Validate() error {
 		seen[country] = true
 	}
 	for _, zone := range r.Zones {
-		if zone == "" || len(zone) > MaxNameBytes || !utf8.ValidString(zone) {
+		if !isName(zone) {
 			return ErrInvalidRules.Wrapf("zone %.40q", zone)
 		}
 	}
@@ -112,7 +112,7 @@ func ValidateCommand(args []string, env []EnvVar) error {
 	}
 	seen := make(map[string]bool, len(env))
 	for _, v := range env {
-		if v.Name == "" || len(v.Name) > MaxNameBytes || strings.ContainsAny(v.Name, "= ") || !isText(v.Name) || !isText(v.Value) {
+		if !isName(v.Name) || strings.ContainsAny(v.Name, "= ") || !isText(v.Value) {
 			return ErrInvalidSpec.Wrapf("variable %.80q", v.Name)
 		}
 		if seen[v.Name] {
@@ -127,7 +127,11 @@ func ValidateCommand(args []string, env []EnvVar) error {
 	return nil
 }
 
+// isText says whether a program can be given s: text without NUL, which ends a string of C.
 func isText(s string) bool { return utf8.ValidString(s) && !strings.ContainsRune(s, 0) }
+
+// isName says whether s is short and shown as it is.
+func isName(s string) bool { return s != "" && len(s) <= MaxNameBytes && sunstypes.ShownAsIs(s) }
 
 // ValidateEndpoints says whether endpoints are well formed.
 func ValidateEndpoints(endpoints []Endpoint) error {
@@ -136,7 +140,7 @@ func ValidateEndpoints(endpoints []Endpoint) error {
 	}
 	seen := make(map[string]bool, len(endpoints))
 	for _, e := range endpoints {
-		if e.Name == "" || len(e.Name) > MaxNameBytes || !isText(e.Name) || seen[e.Name] {
+		if !isName(e.Name) || seen[e.Name] {
 			return ErrInvalidEndpoints.Wrapf("name %.80q", e.Name)
 		}
 		seen[e.Name] = true
@@ -156,7 +160,7 @@ func ValidateEndpoints(endpoints []Endpoint) error {
 }
 
 func validateAddress(address string) error {
-	if len(address) > MaxAddressBytes || !isText(address) {
+	if len(address) > MaxAddressBytes || !sunstypes.ShownAsIs(address) {
 		return ErrInvalidEndpoints.Wrap("not a short text")
 	}
 	host, port, err := net.SplitHostPort(address)
@@ -172,8 +176,8 @@ func validateAddress(address string) error {
 
 // ValidateReason says whether an agent's words are within their bounds.
 func ValidateReason(reason string) error {
-	if reason == "" || len(reason) > MaxReasonBytes || !isText(reason) {
-		return ErrInvalidReason.Wrapf("a reason is 1 to %d bytes of text", MaxReasonBytes)
+	if reason == "" || len(reason) > MaxReasonBytes || !sunstypes.ShownAsIs(reason) {
+		return ErrInvalidReason.Wrapf("a reason is 1 to %d bytes of text in one line", MaxReasonBytes)
 	}
 	return nil
 }

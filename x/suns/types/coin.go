@@ -40,13 +40,10 @@ func Coins(amount math.Int) sdk.Coins { return sdk.NewCoins(sdk.NewCoin(BaseDeno
 
 // ValidateUisc says whether a coin is a positive amount of uisc that state can hold.
 func ValidateUisc(coin sdk.Coin) error {
-	if err := coin.Validate(); err != nil {
-		return ErrInvalidAmount.Wrap(err.Error())
-	}
 	if coin.Denom != BaseDenom {
-		return ErrInvalidAmount.Wrapf("%s is not in %s", coin, BaseDenom)
+		return ErrInvalidAmount.Wrapf("denom %.40q is not %s", coin.Denom, BaseDenom)
 	}
-	if !coin.IsPositive() {
+	if coin.Amount.IsNil() || !coin.Amount.IsPositive() {
 		return ErrInvalidAmount.Wrap("must be above 0")
 	}
 	return checkUisc(coin.Amount)

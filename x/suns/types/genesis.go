@@ -49,7 +49,7 @@ func (g GenesisState) Validate() error {
 func (g GenesisState) validateOperators() error {
 	var previous sdk.AccAddress
 	for i, operator := range g.Operators {
-		id, err := canonical(NodeID{Operator: operator.Operator, Number: operator.Number})
+		id, err := NodeID{Operator: operator.Operator, Number: operator.Number}.Key()
 		if err != nil {
 			return fmt.Errorf("operators[%d]: %w", i, err)
 		}
@@ -69,7 +69,7 @@ func (g GenesisState) validateNodes() error {
 	agents := make(map[string]bool, len(g.Nodes))
 	var previous []byte
 	for i, node := range g.Nodes {
-		key, err := canonical(node.Node.ID)
+		key, err := node.Node.ID.Key()
 		if err != nil {
 			return fmt.Errorf("nodes[%d]: %w", i, err)
 		}
@@ -95,18 +95,6 @@ func (g GenesisState) validateNodes() error {
 		}
 	}
 	return nil
-}
-
-// canonical gives the key of an id whose operator is written as the chain writes it.
-func canonical(id NodeID) (NodeKey, error) {
-	key, err := id.Key()
-	if err != nil {
-		return key, err
-	}
-	if NodeIDFromKey(key) != id {
-		return key, ErrInvalidNodeID.Wrapf("operator %q is not in lower case", id.Operator)
-	}
-	return key, nil
 }
 
 func (n GenesisNode) validate(g GenesisState) error {

@@ -29,11 +29,11 @@ func NodeIDFromKey(key NodeKey) NodeID { return NewNodeID(key.K1(), key.K2()) }
 func ParseNodeID(s string) (NodeID, error) {
 	operator, rest, ok := strings.Cut(s, "/")
 	if !ok {
-		return NodeID{}, ErrInvalidNodeID.Wrapf("%q is not operator/number", s)
+		return NodeID{}, ErrInvalidNodeID.Wrapf("%.120q is not operator/number", s)
 	}
 	number, err := strconv.ParseUint(rest, 10, 64)
 	if err != nil {
-		return NodeID{}, ErrInvalidNodeID.Wrapf("%q: %q is not a number", s, rest)
+		return NodeID{}, ErrInvalidNodeID.Wrapf("%.120q: %.40q is not a number", s, rest)
 	}
 	id := NodeID{Operator: operator, Number: number}
 	return id, id.Validate()
@@ -46,7 +46,11 @@ func (id NodeID) String() string { return fmt.Sprintf("%s/%d", id.Operator, id.N
 func (id NodeID) Key() (NodeKey, error) {
 	operator, err := sdk.AccAddressFromBech32(id.Operator)
 	if err != nil {
-		return NodeKey{}, ErrInvalidNodeID.Wrapf("operator %q: %s", id.Operator, err)
+		return NodeKey{}, ErrInvalidNodeID.Wrapf("operator %.80q is not an address", id.Operator)
+	}
+	// An address in upper case is the same key: one node would have two ids.
+	if operator.String() != id.Operator {
+		return NodeKey{}, ErrInvalidNodeID.Wrapf("operator %.80q is not in lower case", id.Operator)
 	}
 	if id.Number == 0 {
 		return NodeKey{}, ErrInvalidNodeID.Wrap("node numbers begin at 1")

@@ -3,21 +3,18 @@ package types
 import (
 	"net"
 	"strconv"
-	"unicode/utf8"
 )
 
 // Live says whether a node is in the market or may come back to it: anything but retired.
 func (n Node) Live() bool { return n.Status != NODE_STATUS_RETIRED }
 
-// ValidateMoniker says whether a moniker is at most MaxMonikerBytes of text without control characters. It may be empty.
+// ValidateMoniker says whether a moniker is at most MaxMonikerBytes of text that is shown as it is. It may be empty.
 func ValidateMoniker(moniker string) error {
-	if len(moniker) > MaxMonikerBytes || !utf8.ValidString(moniker) {
-		return ErrInvalidNode.Wrapf("moniker %.80q must be at most %d bytes of UTF-8", moniker, MaxMonikerBytes)
+	if len(moniker) > MaxMonikerBytes {
+		return ErrInvalidNode.Wrapf("moniker %.80q is longer than %d bytes", moniker, MaxMonikerBytes)
 	}
-	for i := range len(moniker) {
-		if moniker[i] < ' ' || moniker[i] == 0x7f {
-			return ErrInvalidNode.Wrapf("moniker %q has control characters", moniker)
-		}
+	if !ShownAsIs(moniker) {
+		return ErrInvalidNode.Wrapf("moniker %q is not UTF-8 or has characters that are not shown", moniker)
 	}
 	return nil
 }

@@ -29,6 +29,8 @@ func TestValidateTexts(t *testing.T) {
 		"moniker of 64 bytes":   {types.ValidateMoniker(strings.Repeat("x", 64)), true},
 		"moniker of 65 bytes":   {types.ValidateMoniker(strings.Repeat("x", 65)), false},
 		"moniker with delete":   {types.ValidateMoniker("a\x7f"), false},
+		"moniker with a C1":     {types.ValidateMoniker("a\u009b2J"), false},
+		"moniker backwards":     {types.ValidateMoniker("a\u202eb"), false},
 		"zone":                  {types.ValidateZone("tw-north-1"), true},
 		"no zone":               {types.ValidateZone(""), true},
 		"zone of 32":            {types.ValidateZone(strings.Repeat("z", 32)), true},
@@ -59,7 +61,7 @@ func TestNodeIDs(t *testing.T) {
 	key, err := id.Key()
 	require.NoError(t, err)
 	require.Equal(t, id, types.NodeIDFromKey(key))
-	for _, s := range []string{"", "7", operator.String(), operator.String() + "/", operator.String() + "/0", operator.String() + "/x", "x/1"} {
+	for _, s := range []string{"", "7", operator.String(), operator.String() + "/", operator.String() + "/0", operator.String() + "/x", "x/1", strings.ToUpper(operator.String()) + "/7"} {
 		_, err := types.ParseNodeID(s)
 		require.ErrorIs(t, err, types.ErrInvalidNodeID, s)
 	}

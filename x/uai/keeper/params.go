@@ -20,7 +20,7 @@ func (k Keeper) GetParams(ctx context.Context) (types.Params, error) {
 // UpdateParams changes the params if the authority asks.
 func (k Keeper) UpdateParams(ctx context.Context, authority string, params types.Params) error {
 	if authority != k.authority {
-		return types.ErrUnauthorized.Wrapf("%s, not %s", authority, k.authority)
+		return types.ErrUnauthorized.Wrapf("%.100q, not %s", authority, k.authority)
 	}
 	if err := params.Validate(); err != nil {
 		return err
