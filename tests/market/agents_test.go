@@ -37,7 +37,7 @@ func (w *world) checkIn() {
 	if n == nil {
 		return
 	}
-	if _, err := send(w, "check in", w.nodeMsgs.CheckIn, &sunstypes.MsgCheckIn{Agent: n.agent()}, "%s", n); err == nil {
+	if _, err := send(w, "check in", w.nodeMsgs.CheckIn, &sunstypes.MsgCheckIn{Agent: n.agent}, "%s", n); err == nil {
 		n.heard()
 	}
 }
@@ -71,7 +71,7 @@ func (w *world) startAny() {
 
 func (w *world) start(p *placement, n *node) {
 	_, err := send(w, "start placement", w.leaseMsgs.StartPlacement,
-		&leasetypes.MsgStartPlacement{Agent: n.agent(), ID: p.id}, "%s by %s", p, n)
+		&leasetypes.MsgStartPlacement{Agent: n.agent, ID: p.id}, "%s by %s", p, n)
 	if p.live() && !p.started && !p.asked && w.now <= p.deadline && n == p.node {
 		require.NoError(w.T, err, "an agent may start what it was assigned")
 	}
@@ -101,7 +101,7 @@ func (w *world) rejectPlacement() {
 		kind = "reject running"
 	}
 	_, err := send(w, kind, w.leaseMsgs.RejectPlacement,
-		&leasetypes.MsgRejectPlacement{Agent: p.node.agent(), ID: p.id, Reason: "no"}, "%s", p)
+		&leasetypes.MsgRejectPlacement{Agent: p.node.agent, ID: p.id, Reason: "no"}, "%s", p)
 	if err == nil {
 		p.asked, p.askedMs = true, w.now
 	}
@@ -137,7 +137,7 @@ func (w *world) attestOddly() {
 		return
 	}
 	claims, sequence := w.truth(n), n.sequence+1
-	kind := oneOf(w, "how", "late", "too much", "part", "backwards", "same sequence", "another's", "unstarted", "unknown", "nothing")
+	kind := oneOf(w, "how", "late", "too much", "part", "backwards", "same sequence", "another's", "unstarted", "settled", "unknown", "nothing")
 	switch kind {
 	case "late", "too much", "backwards":
 		for i := range claims {
@@ -160,6 +160,11 @@ func (w *world) attestOddly() {
 			if !p.started {
 				claims = append(claims, claim{p: p, ms: 1_000})
 			}
+		}
+	case "settled":
+		settled := w.sortedPlacements(func(p *placement) bool { return p.node == n && !p.open() })
+		for _, p := range settled[:min(len(settled), 2)] {
+			claims = append(claims, claim{p: p, ms: p.claimedMs})
 		}
 	case "unknown":
 		stranger := &placement{id: leasetypes.PlacementID{Tenant: w.leaseID(nil).Tenant, Number: 999, Generation: 1}, node: n}
@@ -186,13 +191,13 @@ func (w *world) bend(c claim, kind string) claim {
 }
 
 func (w *world) attest(kind string, n *node, sequence uint64, claims []claim) {
-	msg := &audittypes.MsgAttestUsage{Agent: n.agent(), Version: audittypes.AttestationVersion, Sequence: sequence}
+	msg := &audittypes.MsgAttestUsage{Agent: n.agent, Version: audittypes.AttestationVersion, Sequence: sequence}
 	lawful := sequence > n.sequence && n.status != retired
 	for _, c := range claims {
 		msg.Entries = append(msg.Entries, audittypes.UsageEntry{
 			ID: c.p.id, ServedMs: c.ms, CpuMs: c.ms, AcceleratorMs: c.ms, MemoryMiBSeconds: c.ms, BytesIn: c.ms, BytesOut: c.ms,
 		})
-		lawful = lawful && c.p.node == n && c.p.started && c.p.open() && c.ms >= c.p.claimedMs
+		lawful = lawful && c.p.open() && c.p.node == n && c.p.started && c.ms >= c.p.claimedMs
 	}
 	response, err := send(w, kind, w.usageMsgs.AttestUsage, msg, "by %s: %s", n, describe(claims))
 	if lawful {

@@ -45,12 +45,13 @@ const (
 )
 
 type node struct {
-	id       sunstypes.NodeID
-	agentKey string
-	spec     nodeSpec
-	ask      uint64
-	bond     int64
-	status   nodeStatus
+	id sunstypes.NodeID
+	// agent is its agent's address.
+	agent  string
+	spec   nodeSpec
+	ask    uint64
+	bond   int64
+	status nodeStatus
 	// dead nodes say nothing.
 	dead bool
 	// sequence is that of its last attestation.

@@ -124,15 +124,15 @@ var auditChanges = []func(*world, *audittypes.Params){
 func (w *world) govern() {
 	authority := w.Authority.String()
 	if w.chance(20, "impostor") {
-		authority = testkit.Addr(tenants[0]).String()
+		authority = people[tenants[0]].String()
 	}
 	params := w.params
 	var err error
 	switch oneOf(w, "module", "lease", "lease", "lease", "suns", "suns", "audit", "uai") {
 	case "lease":
 		leaseChanges[w.pick(len(leaseChanges), "param")](w, &params.lease)
-		_, err = send(w, "change lease params", w.leaseMsgs.UpdateParams,
-			&leasetypes.MsgUpdateParams{Authority: authority, Params: params.lease}, "%v", &params.lease)
+		w.changeLeaseParams(authority, params.lease)
+		return
 	case "suns":
 		sunsChanges[w.pick(len(sunsChanges), "param")](w, &params.suns)
 		_, err = send(w, "change suns params", w.nodeMsgs.UpdateParams,
@@ -152,6 +152,14 @@ func (w *world) govern() {
 	}
 }
 
+func (w *world) changeLeaseParams(authority string, params leasetypes.Params) {
+	_, err := send(w, "change lease params", w.leaseMsgs.UpdateParams,
+		&leasetypes.MsgUpdateParams{Authority: authority, Params: params}, "%v", &params)
+	if err == nil {
+		w.params.lease = params
+	}
+}
+
 // maxImages keeps a sequence's state small.
 const maxImages = 12
 
@@ -163,7 +171,7 @@ func (w *world) publishImage() {
 	if len(w.images) >= maxImages || w.chance(20, "same name") {
 		name = "app1"
 	}
-	author := testkit.Addr(oneOf(w, "author", authors...)).String()
+	author := people[oneOf(w, "author", authors...)].String()
 	picture := &image{
 		owner: author, archs: oneOf(w, "platforms", []string{"amd64"}, []string{"amd64", "arm64"}, []string{"arm64"}),
 		demand:  sunstypes.Demand{GeneralMilliSuns: oneOf[uint64](w, "needs", 100, 500, 1_000)},
@@ -203,7 +211,7 @@ func (w *world) transferImage() {
 	if picture == nil {
 		return
 	}
-	owner := testkit.Addr(oneOf(w, "new owner", append(authors[:len(authors):len(authors)], tenants[0], operators[0])...)).String()
+	owner := people[oneOf(w, "new owner", append(authors[:len(authors):len(authors)], tenants[0], operators[0])...)].String()
 	_, err := send(w, "transfer image", w.imageMsgs.TransferImage,
 		&uaitypes.MsgTransferImage{Owner: picture.owner, Image: picture.ref, NewOwner: owner}, "%s to %s", picture.ref, nick(owner))
 	if err == nil {

@@ -3,6 +3,7 @@ package market
 import (
 	"flag"
 	"os"
+	"runtime/debug"
 	"strconv"
 	"testing"
 	"time"
@@ -30,28 +31,28 @@ type operation struct {
 
 // operations begin with the block's end: the shrinker prefers it.
 var operations = []operation{
-	{58, func(w *world) { w.block(w.gap()) }},
-	{16, (*world).createLease},
-	{12, (*world).fundLease},
-	{12, (*world).updateLease},
-	{8, (*world).closeLease},
+	{34, func(w *world) { w.block(w.gap()) }},
+	{12, (*world).createLease},
+	{16, (*world).fundLease},
+	{14, (*world).updateLease},
+	{3, (*world).closeLease},
 	{8, (*world).migratePlacement},
 	{1, (*world).strangerCloses},
-	{28, (*world).startAll},
+	{30, (*world).startAll},
 	{6, (*world).startAny},
-	{6, (*world).rejectPlacement},
-	{22, (*world).attestAll},
-	{14, (*world).attestOddly},
-	{10, (*world).checkIn},
-	{3, (*world).die},
-	{4, (*world).comeBack},
-	{6, (*world).registerNode},
+	{5, (*world).rejectPlacement},
+	{34, (*world).attestAll},
+	{18, (*world).attestOddly},
+	{22, (*world).checkIn},
+	{2, (*world).die},
+	{5, (*world).comeBack},
+	{8, (*world).registerNode},
 	{8, (*world).updateNode},
 	{3, (*world).drainNode},
-	{3, (*world).resumeNode},
-	{2, (*world).retireNode},
+	{4, (*world).resumeNode},
+	{1, (*world).retireNode},
 	{1, (*world).strangerDrains},
-	{6, (*world).withdrawRewards},
+	{7, (*world).withdrawRewards},
 	{3, (*world).publishImage},
 	{1, (*world).deprecateImage},
 	{2, (*world).transferImage},
@@ -97,6 +98,8 @@ func TestMarket(t *testing.T) {
 	}
 	setDefault(t, "rapid.steps", strconv.Itoa(sequenceSteps))
 	setDefault(t, "rapid.checks", "10")
+	// Each sequence is a chain of its own, garbage soon after.
+	defer debug.SetGCPercent(debug.SetGCPercent(400))
 	counts := newTally()
 	for counts.sent() < want {
 		rapid.Check(t, func(rt *rapid.T) { runSequence(t, rt, counts) })
@@ -122,8 +125,20 @@ func runSequence(t *testing.T, rt *rapid.T, counts *tally) {
 	counts.sequences++
 }
 
-// open puts a few nodes and images into the market, so that a sequence begins with something to rent.
+// open puts a few nodes and images into the market, so that a sequence begins with something to rent. Every other chain does
+// not run by the first params, and every fourth has time for one thing of a kind in a block.
 func (w *world) open() {
+	for range w.pick(2, "other params") * 10 {
+		w.govern()
+	}
+	if w.chance(4, "tight budgets") {
+		params := w.params.lease
+		params.Budgets = leasetypes.BlockBudgets{
+			LeaseUpdates: 1, Matches: 1, Retries: 1, Endings: 1, Evictions: 1, DuePlacements: 1, DueLeases: 1, NodeBackoffs: 1,
+			Prunes: 1, Reindexes: 1,
+		}
+		w.changeLeaseParams(w.Authority.String(), params)
+	}
 	for range 3 {
 		w.publishImage()
 	}

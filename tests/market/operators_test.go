@@ -5,7 +5,6 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/cosmos/cosmos-sdk/crypto/keys/secp256k1"
 	sdk "github.com/cosmos/cosmos-sdk/types"
 
 	sunstypes "github.com/isuncoin/isuncoin/x/suns/types"
@@ -31,14 +30,21 @@ func (w *world) ask() uint64 {
 	return oneOf[uint64](w, "ask", 3_600, 1_000, 1_001, 3_599, 7_919, 65_537, 1_000_003)
 }
 
-func agentKey(n *node) *secp256k1.PrivKey { return testkit.Key(n.agentKey) }
+// agentKey is what a node's agent signs with.
+type agentKey struct {
+	pubKey    []byte
+	signature []byte
+	address   string
+}
 
-func (n *node) agent() string { return sdk.AccAddress(agentKey(n).PubKey().Address()).String() }
-
-// newAgent names a key nobody used before.
-func (w *world) newAgent(id sunstypes.NodeID) string {
+// newAgent is a key nobody used before, with its signature that it serves the node.
+func (w *world) newAgent(id sunstypes.NodeID) agentKey {
 	w.named++
-	return fmt.Sprintf("agent %d of %s/%d", w.named, nick(id.Operator), id.Number)
+	key := testkit.Key(fmt.Sprintf("agent %d", w.named))
+	signature, err := key.Sign(sunstypes.AgentSignBytes(testkit.ChainID, id.Operator, id.Number))
+	require.NoError(w.T, err)
+	public := key.PubKey()
+	return agentKey{pubKey: public.Bytes(), signature: signature, address: sdk.AccAddress(public.Address()).String()}
 }
 
 func (w *world) registerNode() {
@@ -47,7 +53,7 @@ func (w *world) registerNode() {
 		return
 	}
 	name := oneOf(w, "operator", operators...)
-	operator := testkit.Addr(name)
+	operator := people[name]
 	last, err := w.sunsKeeper.Operators.Get(w.Ctx, operator)
 	if err != nil {
 		last = 0
@@ -56,14 +62,13 @@ func (w *world) registerNode() {
 	if w.chance(15, "wrong number") {
 		n.id.Number++
 	}
-	n.agentKey = w.newAgent(n.id)
+	agent := w.newAgent(n.id)
+	n.agent = agent.address
 	n.bond = oneOf[int64](w, "bond", 2_000_000, 1_000_000, 10_000_000, 999_999)
-	signature, err := agentKey(n).Sign(sunstypes.AgentSignBytes(testkit.ChainID, n.id.Operator, n.id.Number))
-	require.NoError(w.T, err)
 	_, err = send(w, "register node", w.nodeMsgs.RegisterNode, &sunstypes.MsgRegisterNode{
 		Operator: n.id.Operator, Number: n.id.Number, Moniker: "node", AskPrice: n.ask, Country: n.spec.country,
 		Zone: n.spec.zone, Bond: testkit.Coin(n.bond), Report: n.spec.report(w.params.suns),
-		AgentPubKey: agentKey(n).PubKey().Bytes(), AgentSignature: signature,
+		AgentPubKey: agent.pubKey, AgentSignature: agent.signature,
 	}, "%s: %d SUNS %s %s/%s, gpus %v, ask %d, bond %d",
 		n, n.spec.suns, n.spec.arch, n.spec.country, n.spec.zone, n.spec.gpus, n.ask, n.bond)
 	if err != nil {
@@ -92,7 +97,7 @@ func (w *world) updateNode() {
 	}
 	msg := &sunstypes.MsgUpdateNode{Operator: n.id.Operator, Number: n.id.Number}
 	after := n.spec
-	agent := ""
+	agent := agentKey{address: n.agent}
 	kind := oneOf(w, "what", "ask", "ask", "bond", "place", "report", "agent")
 	switch kind {
 	case "ask":
@@ -110,19 +115,14 @@ func (w *world) updateNode() {
 		msg.Report = &report
 	case "agent":
 		agent = w.newAgent(n.id)
-		signature, err := testkit.Key(agent).Sign(sunstypes.AgentSignBytes(testkit.ChainID, n.id.Operator, n.id.Number))
-		require.NoError(w.T, err)
-		msg.AgentPubKey, msg.AgentSignature = testkit.Key(agent).PubKey().Bytes(), signature
+		msg.AgentPubKey, msg.AgentSignature = agent.pubKey, agent.signature
 	}
 	if _, err := send(w, "update node "+kind, w.nodeMsgs.UpdateNode, msg, "%s: %v", n, msg); err != nil {
 		return
 	}
-	n.spec = after
+	n.spec, n.agent = after, agent.address
 	if msg.AskPrice != 0 {
 		n.ask = msg.AskPrice
-	}
-	if agent != "" {
-		n.agentKey = agent
 	}
 	if msg.AddBond != nil {
 		n.bond += msg.AddBond.Amount.Int64()
@@ -206,7 +206,7 @@ func (w *world) strangerDrains() {
 	if n == nil {
 		return
 	}
-	stranger := testkit.Addr(tenants[0]).String()
+	stranger := people[tenants[0]].String()
 	_, err := send(w, "drain another's node", w.nodeMsgs.DrainNode,
 		&sunstypes.MsgDrainNode{Operator: stranger, Number: n.id.Number}, "%s", n)
 	require.Error(w.T, err)

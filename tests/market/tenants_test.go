@@ -21,7 +21,7 @@ func (w *world) createLease() {
 		w.publishImage()
 		return
 	}
-	tenant := testkit.Addr(oneOf(w, "tenant", tenants...)).String()
+	tenant := people[oneOf(w, "tenant", tenants...)].String()
 	demand := w.demand(picture)
 	replicas := uint32(1 + w.pick(4, "replicas less one"))
 	maxPrice := oneOf[uint64](w, "cap", 20_000, 5_000, 2_001, 100_003, 3_000_000, 60_000_000)
@@ -102,7 +102,7 @@ func (w *world) anyLease() *lease {
 
 func (w *world) leaseID(l *lease) leasetypes.LeaseID {
 	if l == nil {
-		return leasetypes.LeaseID{Tenant: testkit.Addr(tenants[0]).String(), Number: 999}
+		return leasetypes.LeaseID{Tenant: people[tenants[0]].String(), Number: 999}
 	}
 	return l.id
 }
@@ -112,7 +112,7 @@ func (w *world) fundLease() {
 	id := w.leaseID(l)
 	funder := id.Tenant
 	if w.chance(2, "stranger") {
-		funder = testkit.Addr(oneOf(w, "funder", append(tenants[:len(tenants):len(tenants)], operators...)...)).String()
+		funder = people[oneOf(w, "funder", append(tenants[:len(tenants):len(tenants)], operators...)...)].String()
 	}
 	paid := oneOf[int64](w, "amount", 1, 100, 1_000, 5_000, 100_000, 2*funds)
 	_, err := send(w, "fund lease", w.leaseMsgs.FundLease, &leasetypes.MsgFundLease{
@@ -204,7 +204,7 @@ func (w *world) strangerCloses() {
 	if l == nil {
 		return
 	}
-	stranger := testkit.Addr(operators[0]).String()
+	stranger := people[operators[0]].String()
 	_, err := send(w, "close another's lease", w.leaseMsgs.CloseLease,
 		&leasetypes.MsgCloseLease{Tenant: stranger, Number: l.id.Number}, "%s", l)
 	require.Error(w.T, err)

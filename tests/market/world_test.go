@@ -3,6 +3,7 @@ package market
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -12,6 +13,7 @@ import (
 
 	sdk "github.com/cosmos/cosmos-sdk/types"
 
+	audittypes "github.com/isuncoin/isuncoin/x/audit/types"
 	leasetypes "github.com/isuncoin/isuncoin/x/lease/types"
 	sunstypes "github.com/isuncoin/isuncoin/x/suns/types"
 	"github.com/isuncoin/isuncoin/x/testkit"
@@ -47,23 +49,27 @@ func newWorld(t testing.TB, rt *rapid.T, tally *tally) *world {
 	for _, account := range []string{escrowAccount, auditAccount, bondAccount, rewardAccount} {
 		w.held[account] = 0
 	}
-	for _, names := range [][]string{tenants, operators, authors} {
-		for _, name := range names {
-			w.Fund(testkit.Addr(name), funds)
-			w.held[testkit.Addr(name).String()] = funds
-		}
+	for _, name := range slices.Concat(tenants, operators, authors) {
+		w.Fund(people[name], funds)
+		w.held[people[name].String()] = funds
 	}
 	return w
 }
 
-// nick is the name behind an address.
+// people are the accounts with names. Keys cost more than everything else here, so they are made once.
+var people, names = func() (map[string]sdk.AccAddress, map[string]string) {
+	people, names := map[string]sdk.AccAddress{}, map[string]string{}
+	for _, name := range slices.Concat(tenants, operators, authors) {
+		people[name] = testkit.Addr(name)
+		names[people[name].String()] = name
+	}
+	return people, names
+}()
+
+// nick is the name behind an address, or the address.
 func nick(address string) string {
-	for _, names := range [][]string{tenants, operators, authors} {
-		for _, name := range names {
-			if testkit.Addr(name).String() == address {
-				return name
-			}
-		}
+	if name, known := names[address]; known {
+		return name
 	}
 	return address
 }
@@ -147,8 +153,11 @@ func (w *world) compare() {
 	now, err := w.sunsKeeper.NowMs(w.Ctx)
 	require.NoError(w.T, err)
 	require.Equal(w.T, w.now, now, "chain clock")
-	for address, held := range w.held {
-		require.Equal(w.T, held, w.Balance(sdk.MustAccAddressFromBech32(address)), "what %s holds", nick(address))
+	for name, address := range people {
+		require.Equal(w.T, w.held[address.String()], w.Balance(address), "what %s holds", name)
+	}
+	for _, name := range []string{leasetypes.ModuleName, audittypes.ModuleName, sunstypes.ModuleName, sunstypes.RewardPoolName} {
+		require.Equal(w.T, w.held[moduleAddr(name)], w.ModuleBalance(name), "what module account %s holds", name)
 	}
 	require.Equal(w.T, w.escrow(), w.held[escrowAccount], "escrow is not what leases and hours hold")
 	for _, p := range w.placements {
