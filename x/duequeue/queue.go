@@ -72,8 +72,11 @@ func (q Queue[K]) Due(ctx context.Context, nowMs uint64, limit uint32) ([]collec
 
 // Run says how a queue's items are handled.
 type Run[K any] struct {
-	// Budget is the most items one call handles.
+	// Budget is the most units of work one call does, and so the most items it handles.
 	Budget uint32
+	// Cost gives the units that the item handled last took; without it, or when it gives 0, an item is one unit. The item
+	// that reaches the budget is the last one: a call goes beyond it by less than one item's units.
+	Cost func() uint32
 	// Describe names an item for people.
 	Describe func(K) string
 	// Handle does the work of one item. Its writes are kept only if it returns nil.
@@ -85,17 +88,24 @@ type Run[K any] struct {
 }
 
 // Process handles what is due at nowMs, within the budget, and returns how many items it took. Each item leaves the queue
-// before it is handled, so a handler may push it again. An error is one of the store: nothing else stops the others.
+// before it is handled, so a handler may push it again: it is then due in a later call. An error is one of the store:
+// nothing else stops the others.
 func (q Queue[K]) Process(ctx context.Context, nowMs uint64, run Run[K]) (int, error) {
 	due, err := q.Due(ctx, nowMs, run.Budget)
 	if err != nil {
 		return 0, err
 	}
+	taken, spent := 0, uint64(0)
 	for _, entry := range due {
+		if spent >= uint64(run.Budget) {
+			break
+		}
+		taken++
 		if err := q.Entries.Remove(ctx, entry); err != nil {
 			return 0, err
 		}
 		failure := Isolated(ctx, func(ctx context.Context) error { return run.Handle(ctx, entry.K2(), entry.K1()) })
+		spent += run.cost()
 		if failure == nil {
 			continue
 		}
@@ -103,7 +113,14 @@ func (q Queue[K]) Process(ctx context.Context, nowMs uint64, run Run[K]) (int, e
 			return 0, err
 		}
 	}
-	return len(due), nil
+	return taken, nil
+}
+
+func (r Run[K]) cost() uint64 {
+	if r.Cost == nil {
+		return 1
+	}
+	return max(1, uint64(r.Cost()))
 }
 
 func (q Queue[K]) quarantine(ctx context.Context, run Run[K], entry collections.Pair[uint64, K], failure error) error {

@@ -177,6 +177,14 @@ func TestReadmeListsParams(t *testing.T) {
 			bound, known := bounds[name]
 			if prefix != "" {
 				bound, known = count(1, types.MaxBudget), true
+				switch name {
+				case "matches", "retries":
+					bound = count(1, types.MaxMatchBudget)
+				case "due_placements":
+					bound = fmt.Sprintf("matches + retries to %d", types.MaxBudget)
+				case "prunes":
+					bound = fmt.Sprintf("matches + retries, lease_updates to %d", types.MaxBudget)
+				}
 			}
 			require.True(t, known, name)
 			want = append(want, []string{prefix + name, fmt.Sprint(values[name]), bound})

@@ -26,11 +26,11 @@ func (k *Keeper) EndBlocker(ctx context.Context) error {
 	budgets := params.Budgets
 	steps := []func() error{
 		func() error {
-			return process(ctx, k, k.ReindexQueue, always, budgets.Reindexes, nodeName, plain(k.reindexNode))
+			return k.reindexNodes(ctx, k.ReindexQueue, always, budgets.Reindexes)
 		},
 		func() error { return process(ctx, k, k.EndingQueue, now, budgets.Endings, placementName, k.endingDue) },
 		func() error {
-			return process(ctx, k, k.EvictionQueue, now, budgets.Evictions, nodeName, plain(k.evictionDue))
+			return k.moveEvicted(ctx, now, budgets.Evictions)
 		},
 		func() error {
 			return process(ctx, k, k.PlacementDueQueue, now, budgets.DuePlacements, placementName, plain(k.placementDue))
@@ -39,13 +39,13 @@ func (k *Keeper) EndBlocker(ctx context.Context) error {
 			return process(ctx, k, k.LeaseDueQueue, now, budgets.DueLeases, leaseName, plain(k.leaseDue))
 		},
 		func() error {
-			return process(ctx, k, k.LeaseUpdateQueue, now, budgets.LeaseUpdates, leaseName, plain(k.reconcileLease))
+			return k.reconcileLeases(ctx, now, budgets.LeaseUpdates)
 		},
 		func() error {
-			return process(ctx, k, k.NodeBackoffQueue, now, budgets.NodeBackoffs, nodeName, plain(k.reindexNode))
+			return k.reindexNodes(ctx, k.NodeBackoffQueue, now, budgets.NodeBackoffs)
 		},
 		func() error {
-			return process(ctx, k, k.NewRequestQueue, always, budgets.Matches, newRequestName, plain(k.matchNew))
+			return k.serveLine(ctx, budgets.Matches)
 		},
 		func() error { return process(ctx, k, k.RetryQueue, now, budgets.Retries, requestName, k.matchAgain) },
 		func() error {
@@ -68,9 +68,22 @@ func process[K any](
 	ctx context.Context, k *Keeper, queue duequeue.Queue[K], now uint64, budget uint32,
 	describe func(K) string, handle func(context.Context, K, uint64) error,
 ) error {
+	return processCosts(ctx, k, queue, now, budget, describe, new(uint32), handle)
+}
+
+// processCosts is process for items of different sizes: each handler leaves in cost what its item took of the budget.
+func processCosts[K any](
+	ctx context.Context, k *Keeper, queue duequeue.Queue[K], now uint64, budget uint32,
+	describe func(K) string, cost *uint32, handle func(context.Context, K, uint64) error,
+) error {
 	_, err := queue.Process(ctx, now, duequeue.Run[K]{
-		Budget: budget, Describe: describe, Handle: handle, Quarantine: k.Quarantine,
-		Quarantined: emitQuarantined,
+		Budget: budget, Describe: describe,
+		Handle: func(ctx context.Context, item K, dueMs uint64) error {
+			*cost = 0
+			return handle(ctx, item, dueMs)
+		},
+		Cost:       func() uint32 { return *cost },
+		Quarantine: k.Quarantine, Quarantined: emitQuarantined,
 	})
 	return err
 }

@@ -23,9 +23,13 @@ func TestBudgetsSpreadWorkOverBlocks(t *testing.T) {
 		due func(*fixture) func() int
 	}{
 		{"lease updates", func(b *types.BlockBudgets) *uint32 { return &b.LeaseUpdates }, func(f *fixture) func() int {
-			f.addNode(nodeSpec{operator: "op", suns: items})
+			f.addNode(nodeSpec{operator: "op", suns: 2 * items})
 			ids := f.leases(items)
-			return func() int { return f.countLive(ids) }
+			f.NextBlock(time.Second)
+			for _, id := range ids {
+				f.update(id, func(m *types.MsgUpdateLease) { m.Replicas = 2 })
+			}
+			return func() int { return f.countLive(ids) - items }
 		}},
 		{"matches", func(b *types.BlockBudgets) *uint32 { return &b.Matches }, func(f *fixture) func() int {
 			f.addNode(nodeSpec{operator: "op", suns: items})
@@ -128,7 +132,12 @@ func TestBudgetsSpreadWorkOverBlocks(t *testing.T) {
 				p.Retention, p.SuspendAfter, p.MinDemandMilliSuns = time.Minute, types.MaxSuspendAfter, 1_000
 			})
 			handled := tc.due(f)
-			f.setParams(func(p *types.Params) { *tc.budget(&p.Budgets) = budget })
+			f.setParams(func(p *types.Params) {
+				if tc.name != "lease updates" {
+					p.Budgets.Matches, p.Budgets.Retries, p.Budgets.LeaseUpdates = 1, 1, 1 // params must be able to keep up
+				}
+				*tc.budget(&p.Budgets) = budget
+			})
 			require.Zero(t, handled())
 			for _, want := range []int{2, 4, 5, 5} {
 				f.NextBlock(time.Millisecond)

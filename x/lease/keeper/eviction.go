@@ -18,6 +18,9 @@ import (
 // queue, handled in batches over as many blocks as it takes.
 const evictionBatch = 32
 
+// lostFirst is before every time of the chain's clock at which something drains.
+const lostFirst = 0
+
 // evictedPlacements names single placements of a batch in the quarantine.
 const evictedPlacements = "evicted_placements"
 
@@ -32,14 +35,45 @@ func (k *Keeper) queueEviction(ctx context.Context, id sunstypes.NodeID, reason 
 	if err != nil {
 		return err
 	}
-	if err := k.Evictions.Set(ctx, key, types.NodeEviction{Node: id, Reason: reason, SinceMs: now}); err != nil {
+	earlier, err := k.Evictions.Get(ctx, key)
+	switch {
+	case errors.Is(err, collections.ErrNotFound):
+	case err != nil:
+		return err
+	default: // a node stands in the queue once, however often its operator changes his mind
+		if err := k.EvictionQueue.Remove(ctx, evictionDueMs(earlier), key); err != nil {
+			return err
+		}
+	}
+	eviction := types.NodeEviction{Node: id, Reason: reason, SinceMs: now}
+	if err := k.Evictions.Set(ctx, key, eviction); err != nil {
 		return err
 	}
-	return k.EvictionQueue.Push(ctx, now, key)
+	return k.EvictionQueue.Push(ctx, evictionDueMs(eviction), key)
 }
 
-// evictionDue moves a batch of a node's placements.
-func (k *Keeper) evictionDue(ctx context.Context, node sunstypes.NodeKey) error {
+// evictionDueMs is a node's place in the queue. Nodes that are lost come before all that drain or resume: their tenants have
+// nothing, and an operator who drains and resumes many nodes block after block must not keep them waiting.
+func evictionDueMs(eviction types.NodeEviction) uint64 {
+	switch eviction.Reason {
+	case types.END_REASON_NODE_SILENT, types.END_REASON_NODE_RETIRED:
+		return lostFirst
+	default:
+		return eviction.SinceMs
+	}
+}
+
+// moveEvicted works off the queue of evictions. The budget counts placements, so a node with few does not cost a batch.
+func (k *Keeper) moveEvicted(ctx context.Context, now uint64, budget uint32) error {
+	moved := uint32(0)
+	return processCosts(ctx, k, k.EvictionQueue, now, budget, nodeName, &moved,
+		func(ctx context.Context, node sunstypes.NodeKey, _ uint64) error {
+			return k.evictionDue(ctx, node, &moved)
+		})
+}
+
+// evictionDue moves a batch of a node's placements and says how many.
+func (k *Keeper) evictionDue(ctx context.Context, node sunstypes.NodeKey, moved *uint32) error {
 	eviction, err := k.Evictions.Get(ctx, node)
 	if errors.Is(err, collections.ErrNotFound) {
 		return nil
@@ -51,6 +85,7 @@ func (k *Keeper) evictionDue(ctx context.Context, node sunstypes.NodeKey) error 
 	if err != nil {
 		return err
 	}
+	*moved = uint32(len(batch))
 	for _, key := range batch {
 		failure := duequeue.Isolated(ctx, func(ctx context.Context) error { return k.evict(ctx, key, eviction) })
 		if failure == nil {
@@ -68,7 +103,7 @@ func (k *Keeper) evictionDue(ctx context.Context, node sunstypes.NodeKey) error 
 	if err := k.Evictions.Set(ctx, node, eviction); err != nil {
 		return err
 	}
-	return k.EvictionQueue.Push(ctx, eviction.SinceMs, node)
+	return k.EvictionQueue.Push(ctx, evictionDueMs(eviction), node)
 }
 
 // quarantineEviction keeps a placement that could not be moved, so that it does not hold the node's others.
@@ -182,8 +217,14 @@ func (k *Keeper) stopDraining(ctx context.Context, b *book, key types.PlacementK
 	if p.DrainDeadlineMs == 0 {
 		return nil
 	}
+	if err := k.leaveDueQueue(ctx, key, p); err != nil {
+		return err
+	}
 	p.DrainDeadlineMs = 0
 	if err := k.Placements.Set(ctx, key, p); err != nil {
+		return err
+	}
+	if err := k.joinDueQueue(ctx, key, p); err != nil {
 		return err
 	}
 	request, err := k.Requests.Get(ctx, requestKey(b.key, p.ID.Replica))
@@ -193,5 +234,5 @@ func (k *Keeper) stopDraining(ctx context.Context, b *book, key types.PlacementK
 	if err != nil {
 		return err
 	}
-	return k.Requests.Remove(ctx, requestKey(b.key, p.ID.Replica))
+	return k.removeRequest(ctx, requestKey(b.key, p.ID.Replica), request)
 }

@@ -31,6 +31,11 @@ func (k *Keeper) InitGenesis(ctx context.Context, genesis types.GenesisState) er
 	if err := k.importNodes(ctx, genesis); err != nil {
 		return err
 	}
+	if genesis.Served > 0 {
+		if err := k.Served.Set(ctx, genesis.Served); err != nil {
+			return err
+		}
+	}
 	for _, entry := range genesis.Queues {
 		if err := k.importQueueEntry(ctx, entry); err != nil {
 			return err
@@ -67,6 +72,12 @@ func (k *Keeper) importLeases(ctx context.Context, genesis types.GenesisState) e
 			return err
 		}
 		if err := k.Sequences.Set(ctx, key.K1(), tenant.Number); err != nil {
+			return err
+		}
+		if tenant.Place == 0 {
+			continue
+		}
+		if err := k.Places.Set(ctx, key.K1(), tenant.Place); err != nil {
 			return err
 		}
 	}
@@ -157,6 +168,9 @@ func (k *Keeper) ExportGenesis(ctx context.Context) (*types.GenesisState, error)
 	if err != nil {
 		return nil, err
 	}
+	if genesis.Served, err = orZero(k.Served.Get(ctx)); err != nil {
+		return nil, err
+	}
 	if genesis.Queues, err = k.exportQueues(ctx); err != nil {
 		return nil, err
 	}
@@ -181,8 +195,9 @@ func (k *Keeper) exportLeases(ctx context.Context, genesis *types.GenesisState) 
 		return err
 	}
 	return k.Sequences.Walk(ctx, nil, func(tenant sdk.AccAddress, number uint64) (bool, error) {
-		genesis.Tenants = append(genesis.Tenants, types.TenantSequence{Tenant: tenant.String(), Number: number})
-		return false, nil
+		place, err := orZero(k.Places.Get(ctx, tenant))
+		genesis.Tenants = append(genesis.Tenants, types.TenantSequence{Tenant: tenant.String(), Number: number, Place: place})
+		return false, err
 	})
 }
 

@@ -3,6 +3,7 @@ package keeper
 import (
 	"context"
 	"errors"
+	"slices"
 
 	"cosmossdk.io/collections"
 	"cosmossdk.io/math"
@@ -19,6 +20,8 @@ type book struct {
 	key   types.LeaseKey
 	lease types.Lease
 	money types.LeaseMoney
+	// work counts the placements that were ended and the replicas that were queued.
+	work uint32
 }
 
 // GetLease finds a lease, or ErrLeaseNotFound.
@@ -66,7 +69,7 @@ type order struct {
 	deposit  math.Int
 }
 
-// createLease writes a new lease and takes its deposit; the end blocker queues its replicas.
+// createLease writes a new lease, takes its deposit and queues its replicas.
 func (k *Keeper) createLease(ctx context.Context, o order) (types.LeaseID, error) {
 	now, err := k.suns.NowMs(ctx)
 	if err != nil {
@@ -93,10 +96,12 @@ func (k *Keeper) createLease(ctx context.Context, o order) (types.LeaseID, error
 		},
 		money: types.NewMoney(o.deposit),
 	}
-	if err := k.saveBook(ctx, b); err != nil {
+	// The transaction queues its replicas itself: it pays for each in gas, and waits behind nobody's updates.
+	if err := k.queueRequests(ctx, b, numbers(o.replicas)); err != nil {
 		return id, err
 	}
-	if err := k.LeaseUpdateQueue.Push(ctx, now, b.key); err != nil {
+	b.lease.ReconciledReplicas = o.replicas
+	if err := k.saveBook(ctx, b); err != nil {
 		return id, err
 	}
 	return id, emit(ctx, &types.EventLeaseCreated{
@@ -164,6 +169,7 @@ func (k *Keeper) updateLease(ctx context.Context, key types.LeaseKey, lease *typ
 	if err != nil {
 		return err
 	}
+	before := *lease
 	lease.Revision++
 	if image.Ref() != lease.Image || msg.Demand != nil && !msg.Demand.Equal(&lease.Demand) {
 		lease.SpecRevision = lease.Revision
@@ -184,6 +190,7 @@ func (k *Keeper) updateLease(ctx context.Context, key types.LeaseKey, lease *typ
 	if len(architectures(image, lease.Rules)) == 0 {
 		return types.ErrInvalidRules.Wrapf("image %s runs on none of %v", image.Ref(), lease.Rules.Architectures)
 	}
+	sdk.UnwrapSDKContext(ctx).GasMeter().ConsumeGas(types.ReplicaGas*changedReplicas(before, *lease), "replicas to change")
 	if err := k.Leases.Set(ctx, key, *lease); err != nil {
 		return err
 	}
@@ -194,6 +201,15 @@ func (k *Keeper) updateLease(ctx context.Context, key types.LeaseKey, lease *typ
 		return err
 	}
 	return emit(ctx, &types.EventLeaseUpdated{Tenant: lease.ID.Tenant, Number: lease.ID.Number, Revision: lease.Revision})
+}
+
+// changedReplicas counts the replicas that an update ends, replaces or adds.
+func changedReplicas(before, after types.Lease) uint64 {
+	most, least := max(before.Replicas, after.Replicas), min(before.Replicas, after.Replicas)
+	if before.SpecRevision != after.SpecRevision {
+		return uint64(most)
+	}
+	return uint64(most - least)
 }
 
 // requestClose marks a lease as closing; the end blocker ends its placements and refunds it.
@@ -214,8 +230,19 @@ func (k *Keeper) requestClose(ctx context.Context, key types.LeaseKey, lease *ty
 	return emit(ctx, &types.EventLeaseClosing{Tenant: lease.ID.Tenant, Number: lease.ID.Number, Reason: reason})
 }
 
-// reconcileLease makes a lease's placements and requests what its tenant ordered. Work is bounded by max_replicas.
-func (k *Keeper) reconcileLease(ctx context.Context, key types.LeaseKey) error {
+// reconcileLeases works off the queue of leases to fit to their orders. The budget counts replicas that are ended or queued,
+// so that a lease which changes all of its many costs more than one that changes none.
+func (k *Keeper) reconcileLeases(ctx context.Context, now uint64, budget uint32) error {
+	changed := uint32(0)
+	return processCosts(ctx, k, k.LeaseUpdateQueue, now, budget, leaseName, &changed,
+		func(ctx context.Context, key types.LeaseKey, _ uint64) error {
+			return k.reconcileLease(ctx, key, &changed)
+		})
+}
+
+// reconcileLease makes a lease's placements and requests what its tenant ordered, and says how many it changed: at most
+// max_replicas are ended and as many queued.
+func (k *Keeper) reconcileLease(ctx context.Context, key types.LeaseKey, changed *uint32) error {
 	b, err := k.openBook(ctx, key)
 	if errors.Is(err, collections.ErrNotFound) {
 		return nil
@@ -230,6 +257,9 @@ func (k *Keeper) reconcileLease(ctx context.Context, key types.LeaseKey) error {
 	for _, p := range placements {
 		b.lease.Started = b.lease.Started || p.StartedMs != 0
 	}
+	if b.lease.Started {
+		b.lease.EarlyPauses = nil // it runs somewhere, so the nodes were at fault
+	}
 	switch b.lease.Status {
 	case types.LEASE_STATUS_CLOSED:
 		return nil
@@ -238,6 +268,7 @@ func (k *Keeper) reconcileLease(ctx context.Context, key types.LeaseKey) error {
 	default:
 		err = k.fitReplicas(ctx, b, placements)
 	}
+	*changed = b.work
 	if err != nil {
 		return err
 	}
@@ -318,26 +349,31 @@ func (k *Keeper) queueMissing(ctx context.Context, b *book) error {
 	for _, request := range requests {
 		covered[request.Replica] = true
 	}
-	for replica := range b.lease.Replicas {
-		if covered[replica] {
-			continue
-		}
-		if err := k.queueRequest(ctx, b, replica, 0); err != nil {
-			return err
-		}
+	missing := slices.DeleteFunc(numbers(b.lease.Replicas), func(replica uint32) bool { return covered[replica] })
+	return k.queueRequests(ctx, b, missing)
+}
+
+// numbers are the numbers of a lease's replicas.
+func numbers(replicas uint32) []uint32 {
+	all := make([]uint32, replicas)
+	for i := range all {
+		all[i] = uint32(i)
 	}
-	return nil
+	return all
 }
 
 // resumeLease queues the requests of a lease that waited for money or was suspended.
 func (k *Keeper) resumeLease(ctx context.Context, b *book) error {
 	b.lease.Status = types.LEASE_STATUS_ACTIVE
-	b.lease.EarlyFailures = 0
+	b.lease.EarlyFailures, b.lease.EarlyPauses = 0, nil
 	requests, err := k.leaseRequests(ctx, b.key)
 	if err != nil {
 		return err
 	}
 	for _, request := range requests {
+		if err := k.unqueue(ctx, requestKey(b.key, request.Replica), request); err != nil {
+			return err
+		}
 		if err := k.queueRequest(ctx, b, request.Replica, request.Replaces); err != nil {
 			return err
 		}
@@ -369,6 +405,16 @@ func (k *Keeper) startWaiting(ctx context.Context, b *book) error {
 	}
 	b.lease.WaitDeadlineMs = now + types.Ms(params.MaxWait)
 	return k.LeaseDueQueue.Push(ctx, b.lease.WaitDeadlineMs, b.key)
+}
+
+// stopWaiting takes a lease out of the queue of those that wait too long.
+func (k *Keeper) stopWaiting(ctx context.Context, b *book) error {
+	due := b.lease.WaitDeadlineMs
+	if due == 0 {
+		return nil
+	}
+	b.lease.WaitDeadlineMs = 0
+	return k.LeaseDueQueue.Remove(ctx, due, b.key)
 }
 
 // leaseDue closes a lease that has waited too long.
@@ -408,7 +454,9 @@ func (k *Keeper) finishClose(ctx context.Context, b *book) error {
 	b.money.Totals.Refunded = b.money.Totals.Refunded.Add(refund)
 	b.lease.Status = types.LEASE_STATUS_CLOSED
 	b.lease.ClosedMs = now
-	b.lease.WaitDeadlineMs = 0
+	if err := k.stopWaiting(ctx, b); err != nil {
+		return err
+	}
 	b.lease.PruneMs = now + types.Ms(params.Retention)
 	if err := k.LeasePruneQueue.Push(ctx, b.lease.PruneMs, b.key); err != nil {
 		return err

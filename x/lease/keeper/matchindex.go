@@ -1,6 +1,7 @@
 package keeper
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -12,6 +13,7 @@ import (
 
 	sdk "github.com/cosmos/cosmos-sdk/types"
 
+	"github.com/isuncoin/isuncoin/x/duequeue"
 	"github.com/isuncoin/isuncoin/x/lease/types"
 	sunstypes "github.com/isuncoin/isuncoin/x/suns/types"
 )
@@ -74,36 +76,60 @@ func entriesOf(node types.IndexedNode) []indexEntry {
 	return entries
 }
 
+// entriesPerUnit is how many entries of the index one unit of the reindexing budgets changes: those of a new price of a node
+// without accelerators.
+const entriesPerUnit = 4
+
+// reindexNodes works off a queue of nodes to index anew. A node with many kinds of devices costs more of the budget.
+func (k *Keeper) reindexNodes(ctx context.Context, queue duequeue.Queue[sunstypes.NodeKey], now uint64, budget uint32) error {
+	units := uint32(0)
+	return processCosts(ctx, k, queue, now, budget, nodeName, &units,
+		func(ctx context.Context, key sunstypes.NodeKey, _ uint64) error {
+			changed, err := k.changeIndex(ctx, key)
+			units = uint32(changed) / entriesPerUnit
+			return err
+		})
+}
+
 // reindexNode makes the index agree with a node's state.
 func (k *Keeper) reindexNode(ctx context.Context, key sunstypes.NodeKey) error {
+	_, err := k.changeIndex(ctx, key)
+	return err
+}
+
+// changeIndex is reindexNode with the number of entries that changed.
+func (k *Keeper) changeIndex(ctx context.Context, key sunstypes.NodeKey) (changed int, err error) {
 	want, err := k.indexable(ctx, key)
 	if err != nil {
-		return err
+		return 0, err
 	}
-	have, err := k.IndexedNodes.Get(ctx, key)
+	var have, wanted []indexEntry
+	indexed, err := k.IndexedNodes.Get(ctx, key)
 	switch {
 	case errors.Is(err, collections.ErrNotFound):
-	case err != nil:
-		return err
-	default:
-		if want != nil && have.Equal(want) {
-			return nil
+		if want == nil {
+			return 0, nil
 		}
-		for _, entry := range entriesOf(have) {
-			if err := k.changeEntry(ctx, key, entry, false); err != nil {
-				return err
-			}
+	case err != nil:
+		return 0, err
+	case want != nil && indexed.Equal(want):
+		return 0, nil
+	default:
+		have = entriesOf(indexed)
+	}
+	if want != nil {
+		wanted = entriesOf(*want)
+	}
+	changed = len(have) + len(wanted)
+	for _, change := range changesBetween(key.K2(), have, wanted) {
+		if err := k.changeBucket(ctx, key.K1(), change); err != nil {
+			return changed, err
 		}
 	}
 	if want == nil {
-		return k.IndexedNodes.Remove(ctx, key)
+		return changed, k.IndexedNodes.Remove(ctx, key)
 	}
-	for _, entry := range entriesOf(*want) {
-		if err := k.changeEntry(ctx, key, entry, true); err != nil {
-			return err
-		}
-	}
-	return k.IndexedNodes.Set(ctx, key, *want)
+	return changed, k.IndexedNodes.Set(ctx, key, *want)
 }
 
 // indexable is what the index should hold of a node; nil when it can take no placement. It follows no param: one that changed
@@ -184,28 +210,75 @@ func deviceBuckets(node sunstypes.Node, load sunstypes.NodeLoad) []types.DeviceB
 	return buckets
 }
 
-// changeEntry adds or removes a node's place in a bucket. Of every operator the first MaxOperatorEntries in a bucket are
-// candidates; when one comes or goes, another may leave or take its place.
-func (k *Keeper) changeEntry(ctx context.Context, key sunstypes.NodeKey, entry indexEntry, add bool) error {
-	bucket := bucketName(entry.base, entry.class)
-	operator := key.K1()
-	before, err := k.operatorHead(ctx, bucket, operator)
+// bucketChange is what happens to a node's place in one bucket: it leaves one, takes one, or both.
+type bucketChange struct {
+	base        string
+	class       uint32
+	leave, take *operatorOrder
+}
+
+// changesBetween pairs the places a node has with those it should have, bucket by bucket.
+func changesBetween(number uint64, have, want []indexEntry) []bucketChange {
+	changes := make([]bucketChange, 0, len(have)+len(want))
+	for _, entry := range have {
+		order := entry.order(number)
+		changes = append(changes, bucketChange{base: entry.base, class: entry.class, leave: &order})
+	}
+	for _, entry := range want {
+		order := entry.order(number)
+		at := slices.IndexFunc(changes, func(c bucketChange) bool { return c.base == entry.base && c.class == entry.class })
+		if at < 0 {
+			at = len(changes)
+			changes = append(changes, bucketChange{base: entry.base, class: entry.class})
+		}
+		changes[at].take = &order
+	}
+	return changes
+}
+
+func (e indexEntry) order(number uint64) operatorOrder {
+	return collections.Join3(e.price, e.load, number)
+}
+
+// changeBucket moves a node within a bucket, into it or out of it. Of every operator the first MaxOperatorEntries in a bucket
+// are candidates; when one comes or goes, another may leave or take its place. The operator's entries are read once: an
+// iterator costs more than all the rest.
+func (k *Keeper) changeBucket(ctx context.Context, operator sdk.AccAddress, change bucketChange) error {
+	bucket := bucketName(change.base, change.class)
+	// At most one leaves, so the next one after the candidates is all that can follow.
+	before, err := k.operatorHead(ctx, bucket, operator, MaxOperatorEntries+1)
 	if err != nil {
 		return err
 	}
-	own := collections.Join3(bucket, operator, collections.Join3(entry.price, entry.load, key.K2()))
-	if add {
-		err = k.OperatorEntries.Set(ctx, own)
-	} else {
-		err = k.OperatorEntries.Remove(ctx, own)
+	after := slices.Clone(before)
+	if change.leave != nil {
+		after = slices.DeleteFunc(after, sameOrder(*change.leave))
+		if err := k.OperatorEntries.Remove(ctx, collections.Join3(bucket, operator, *change.leave)); err != nil {
+			return err
+		}
 	}
-	if err != nil {
-		return err
+	if change.take != nil {
+		at, _ := slices.BinarySearchFunc(after, *change.take, compareOrders)
+		after = slices.Insert(after, at, *change.take)
+		if err := k.OperatorEntries.Set(ctx, collections.Join3(bucket, operator, *change.take)); err != nil {
+			return err
+		}
+		if err := k.markClass(ctx, change.base, change.class); err != nil {
+			return err
+		}
 	}
-	after, err := k.operatorHead(ctx, bucket, operator)
-	if err != nil {
-		return err
-	}
+	return k.changeCandidates(ctx, bucket, operator, firstEntries(before), firstEntries(after))
+}
+
+// firstEntries are those of an operator's entries that are candidates.
+func firstEntries(entries []operatorOrder) []operatorOrder {
+	return entries[:min(len(entries), MaxOperatorEntries)]
+}
+
+// changeCandidates makes an operator's candidates in a bucket those it should have.
+func (k *Keeper) changeCandidates(
+	ctx context.Context, bucket string, operator sdk.AccAddress, before, after []operatorOrder,
+) error {
 	for _, old := range before {
 		if !slices.ContainsFunc(after, sameOrder(old)) {
 			if err := k.MatchEntries.Remove(ctx, candidateKey(bucket, operator, old)); err != nil {
@@ -220,14 +293,16 @@ func (k *Keeper) changeEntry(ctx context.Context, key sunstypes.NodeKey, entry i
 			}
 		}
 	}
-	if !add {
-		return nil
-	}
-	return k.markClass(ctx, entry.base, entry.class)
+	return nil
 }
 
 func sameOrder(a operatorOrder) func(operatorOrder) bool {
-	return func(b operatorOrder) bool { return a.K1() == b.K1() && a.K2() == b.K2() && a.K3() == b.K3() }
+	return func(b operatorOrder) bool { return compareOrders(a, b) == 0 }
+}
+
+// compareOrders is the order of the store: price, load, number.
+func compareOrders(a, b operatorOrder) int {
+	return cmp.Or(cmp.Compare(a.K1(), b.K1()), cmp.Compare(a.K2(), b.K2()), cmp.Compare(a.K3(), b.K3()))
 }
 
 func candidateKey(bucket string, operator sdk.AccAddress, order operatorOrder) matchEntry {
@@ -235,7 +310,9 @@ func candidateKey(bucket string, operator sdk.AccAddress, order operatorOrder) m
 }
 
 // operatorHead lists an operator's first entries of a bucket.
-func (k *Keeper) operatorHead(ctx context.Context, bucket string, operator sdk.AccAddress) ([]operatorOrder, error) {
+func (k *Keeper) operatorHead(
+	ctx context.Context, bucket string, operator sdk.AccAddress, limit int,
+) ([]operatorOrder, error) {
 	it, err := k.OperatorEntries.Iterate(ctx,
 		collections.NewSuperPrefixedTripleRange[string, sdk.AccAddress, operatorOrder](bucket, operator))
 	if err != nil {
@@ -243,7 +320,7 @@ func (k *Keeper) operatorHead(ctx context.Context, bucket string, operator sdk.A
 	}
 	defer it.Close()
 	var head []operatorOrder
-	for ; it.Valid() && len(head) < MaxOperatorEntries; it.Next() {
+	for ; it.Valid() && len(head) < limit; it.Next() {
 		entry, err := it.Key()
 		if err != nil {
 			return nil, err

@@ -43,7 +43,9 @@ type search struct {
 	// maxPlacements is how many a node may hold.
 	maxPlacements uint32
 
-	examined  uint32
+	examined uint32
+	// opened counts the buckets that were looked into.
+	opened    uint32
 	stoppedAt *types.MatchCursor
 	refusals  map[string]uint32
 	// empty are the buckets that were found empty.
@@ -72,9 +74,21 @@ func (k *Keeper) newSearch(ctx context.Context, b *book, request types.Request, 
 	for _, node := range slices.Concat(b.lease.Rules.Avoid, b.lease.FailedNodes) {
 		s.avoid[node] = true
 	}
-	placements, err := k.leasePlacements(ctx, b.key)
+	return s, k.avoidOwnNodes(ctx, b, request, s)
+}
+
+// avoidOwnNodes keeps a replica off the node it leaves, and off its siblings' operators where the rules spread. It reads
+// the lease's other placements only if they matter: each of a lease's replicas is matched by itself.
+func (k *Keeper) avoidOwnNodes(ctx context.Context, b *book, request types.Request, s *search) error {
+	if request.Replaces == 0 && !b.lease.Rules.SpreadOperators {
+		return nil
+	}
+	placements, err := k.placementsOf(ctx, b.key, request.Replica)
+	if b.lease.Rules.SpreadOperators {
+		placements, err = k.leasePlacements(ctx, b.key)
+	}
 	if err != nil {
-		return nil, err
+		return err
 	}
 	for _, p := range placements {
 		switch {
@@ -85,7 +99,7 @@ func (k *Keeper) newSearch(ctx context.Context, b *book, request types.Request, 
 			s.operators[p.Node.Operator] = true
 		}
 	}
-	return s, nil
+	return nil
 }
 
 // architectures are those that both the image and the rules allow, in a fixed order.
@@ -109,6 +123,10 @@ func (s *search) run(ctx context.Context) (*fit, error) {
 	for i, country := range countries {
 		if s.cursor != nil && uint32(i) < s.cursor.Country {
 			continue
+		}
+		if s.opened >= s.budget { // many countries have many buckets, also when none has a candidate
+			s.stoppedAt = &types.MatchCursor{Country: uint32(i)}
+			return nil, nil
 		}
 		best, done, err := s.country(ctx, uint32(i), country)
 		if err != nil || best != nil || !done {
@@ -303,7 +321,8 @@ func (s *search) candidates(ctx context.Context, index uint32, country string) (
 func (s *search) openBucket(ctx context.Context, c *candidates, index uint32, base string, class uint32) error {
 	bucket := bucketName(base, class)
 	rng := collections.NewPrefixedPairRange[string, matchOrder](bucket)
-	resumed := s.cursor != nil && s.cursor.Country == index
+	s.opened++
+	resumed := s.cursor != nil && s.cursor.Country == index && s.cursor.Node != sunstypes.NodeID{}
 	if resumed {
 		node, err := s.cursor.Node.Key()
 		if err != nil {

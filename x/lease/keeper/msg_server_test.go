@@ -42,19 +42,21 @@ func TestCreateLease(t *testing.T) {
 		Tenant: f.tenant.String(), Number: 1, Image: f.image, Replicas: 2, MaxPrice: 10_000, Deposit: "100000",
 	}}, testkit.EventsOf[types.EventLeaseCreated](t, events))
 
+	require.Len(t, testkit.EventsOf[types.EventRequestQueued](t, events), 2)
+
 	id := types.NewLeaseID(f.tenant, 1)
 	lease, err := f.k.GetLease(f.Ctx, id)
 	require.NoError(t, err)
 	require.Equal(t, types.Lease{
 		ID: id, Image: f.image, Demand: demand, Replicas: 2, Rules: msg.Rules, MaxPrice: 10_000, Args: msg.Args, Env: msg.Env,
 		Status: types.LEASE_STATUS_ACTIVE, CreatedMs: f.now(), NextGeneration: 1, Revision: 1, SpecRevision: 1,
+		ReconciledReplicas: 2, WaitDeadlineMs: f.now() + types.Ms(testParams().MaxWait),
 	}, lease)
 	require.EqualValues(t, tenantFunds-100_000, f.Balance(f.tenant))
 	require.Zero(t, f.ModuleBalance(types.ModuleName), "credited at the block's end")
 
 	events = f.NextBlock(time.Second)
 	require.EqualValues(t, 100_000, f.ModuleBalance(types.ModuleName))
-	require.Len(t, testkit.EventsOf[types.EventRequestQueued](t, events), 2)
 	postponed := testkit.EventsOf[types.EventRequestPostponed](t, events)
 	require.Len(t, postponed, 2)
 	require.NotEmpty(t, postponed[0].Reason)

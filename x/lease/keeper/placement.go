@@ -42,18 +42,28 @@ func (k *Keeper) leasePlacements(ctx context.Context, key types.LeaseKey) ([]typ
 	return it.Values()
 }
 
+// placementsOf lists the unsettled placements of one replica, by generation.
+func (k *Keeper) placementsOf(ctx context.Context, key types.LeaseKey, replica uint32) ([]types.Placement, error) {
+	it, err := k.Placements.Iterate(ctx,
+		collections.NewSuperPrefixedQuadRange3[sdk.AccAddress, uint64, uint32, uint64](key.K1(), key.K2(), replica))
+	if err != nil {
+		return nil, err
+	}
+	return it.Values()
+}
+
 // replicaPlacement finds the placement of a replica that holds its node and is not draining, or ErrNothingToMigrate.
 func (k *Keeper) replicaPlacement(ctx context.Context, id types.LeaseID, replica uint32) (types.PlacementKey, types.Placement, error) {
 	key, err := id.Key()
 	if err != nil {
 		return types.PlacementKey{}, types.Placement{}, err
 	}
-	placements, err := k.leasePlacements(ctx, key)
+	placements, err := k.placementsOf(ctx, key, replica)
 	if err != nil {
 		return types.PlacementKey{}, types.Placement{}, err
 	}
 	for _, p := range placements {
-		if p.ID.Replica == replica && p.Live() && p.DrainDeadlineMs == 0 && !p.Ending() {
+		if p.Live() && p.DrainDeadlineMs == 0 && !p.Ending() {
 			key, err := p.ID.Key()
 			return key, p, err
 		}
@@ -84,7 +94,9 @@ func (k *Keeper) placeReplica(ctx context.Context, b *book, request types.Reques
 	b.lease.NextGeneration++
 	b.lease.LivePlacements++
 	b.lease.OpenPlacements++
-	b.lease.WaitDeadlineMs = 0
+	if err := k.stopWaiting(ctx, b); err != nil {
+		return err
+	}
 	first := p.Rate().Reserve(0, p.PeriodMs)
 	first.EndMs = 0 // its hour begins at the start
 	b.money.Balance = b.money.Balance.Sub(first.Total())
@@ -148,6 +160,9 @@ func (k *Keeper) startPlacement(ctx context.Context, key types.PlacementKey, p t
 	}
 	params, err := k.Params.Get(ctx)
 	if err != nil {
+		return err
+	}
+	if err := k.leaveDueQueue(ctx, key, p); err != nil {
 		return err
 	}
 	p.Status = types.PLACEMENT_STATUS_RUNNING
@@ -249,6 +264,10 @@ func (k *Keeper) endPlacement(ctx context.Context, b *book, p types.Placement, r
 	if err != nil {
 		return err
 	}
+	if err := k.leaveDueQueue(ctx, key, p); err != nil {
+		return err
+	}
+	b.work++
 	started := p.Status == types.PLACEMENT_STATUS_RUNNING
 	p.Status = types.PLACEMENT_STATUS_ENDED
 	p.EndReason = reason
@@ -312,13 +331,13 @@ func (k *Keeper) replace(ctx context.Context, b *book, p types.Placement, reason
 	if !b.lease.Open() || p.ID.Replica >= b.lease.Replicas || reason == types.END_REASON_SCALED_DOWN {
 		return nil
 	}
-	placements, err := k.leasePlacements(ctx, b.key)
+	placements, err := k.placementsOf(ctx, b.key, p.ID.Replica)
 	if err != nil {
 		return err
 	}
 	var replaces uint64
 	for _, other := range placements {
-		if other.ID.Replica != p.ID.Replica || !other.Live() || other.ID.Generation == p.ID.Generation {
+		if !other.Live() || other.ID.Generation == p.ID.Generation {
 			continue
 		}
 		if other.ID.Generation != p.Replaces || other.DrainDeadlineMs == 0 {

@@ -78,7 +78,7 @@ func (s *search) offers(ctx context.Context, limit int) ([]types.Offer, error) {
 	candidates := s.budget
 	for len(offers) < limit {
 		// Each offer is a search of its own, which passes over the offers before it.
-		s.examined, s.budget = 0, candidates+uint32(len(offers))
+		s.examined, s.opened, s.budget = 0, 0, candidates+uint32(len(offers))
 		found, err := s.run(ctx)
 		if err != nil || found == nil {
 			return offers, err

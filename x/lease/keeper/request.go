@@ -15,7 +15,11 @@ import (
 	"github.com/isuncoin/isuncoin/x/lease/types"
 )
 
-// newRequestKey orders the requests of one height: (tie, request).
+// maxOpenPerReplica bounds a lease's unsettled placements, which block work lists: one that runs, one that drains and one
+// that ended for each of as many replicas as there may be. A tenant who ends placements faster than that waits.
+const maxOpenPerReplica = 3
+
+// newRequestKey orders the requests of one place in the line: (tie, request).
 type newRequestKey = collections.Pair[uint64, types.RequestKey]
 
 var newRequestKeyCodec codec.KeyCodec[newRequestKey] = collections.PairKeyCodec(collections.Uint64Key, types.RequestKeyCodec)
@@ -29,7 +33,7 @@ func (k *Keeper) leaseRequests(ctx context.Context, key types.LeaseKey) ([]types
 	return it.Values()
 }
 
-// dropRequests forgets the requests of replicas from a number on. What queues still hold of them is passed over.
+// dropRequests forgets the requests of replicas from a number on.
 func (k *Keeper) dropRequests(ctx context.Context, b *book, from uint32) error {
 	requests, err := k.leaseRequests(ctx, b.key)
 	if err != nil {
@@ -37,7 +41,7 @@ func (k *Keeper) dropRequests(ctx context.Context, b *book, from uint32) error {
 	}
 	for _, request := range requests {
 		if request.Replica >= from {
-			if err := k.Requests.Remove(ctx, requestKey(b.key, request.Replica)); err != nil {
+			if err := k.removeRequest(ctx, requestKey(b.key, request.Replica), request); err != nil {
 				return err
 			}
 		}
@@ -45,13 +49,78 @@ func (k *Keeper) dropRequests(ctx context.Context, b *book, from uint32) error {
 	return nil
 }
 
+// removeRequest forgets a request and its place in a queue.
+func (k *Keeper) removeRequest(ctx context.Context, key types.RequestKey, request types.Request) error {
+	if err := k.unqueue(ctx, key, request); err != nil {
+		return err
+	}
+	return k.Requests.Remove(ctx, key)
+}
+
+// unqueue takes a request out of the queue it stands in, so that no queue ever holds more entries than there are requests.
+func (k *Keeper) unqueue(ctx context.Context, key types.RequestKey, request types.Request) error {
+	if request.Attempts > 0 {
+		return k.RetryQueue.Remove(ctx, request.RetryMs, key)
+	}
+	return k.NewRequestQueue.Remove(ctx, request.Place, collections.Join(request.Tie, key))
+}
+
 func requestKey(key types.LeaseKey, replica uint32) types.RequestKey {
 	return collections.Join3(key.K1(), key.K2(), replica)
 }
 
-// queueRequest puts a replica in the queue for a node. Requests are served in the order of the blocks that queued them;
-// within a block the order comes from the block's hash, which a tenant cannot choose.
+// takePlaces gives a tenant its next places in the line of new requests, and returns the first. Each stands behind the
+// tenant's own earlier ones, and the first nowhere before what was served last: so a tenant with many requests waits behind
+// itself and delays everybody else by one request each time round, and one that was idle has nothing saved up.
+func (k *Keeper) takePlaces(ctx context.Context, tenant sdk.AccAddress, count uint64) (uint64, error) {
+	served, err := orZero(k.Served.Get(ctx))
+	if err != nil {
+		return 0, err
+	}
+	last, err := orZero(k.Places.Get(ctx, tenant))
+	if err != nil {
+		return 0, err
+	}
+	first := max(served, last+1)
+	return first, k.Places.Set(ctx, tenant, first+count-1)
+}
+
+func orZero(number uint64, err error) (uint64, error) {
+	if errors.Is(err, collections.ErrNotFound) {
+		return 0, nil
+	}
+	return number, err
+}
+
+// queueRequests puts new replicas in the line for a node.
+func (k *Keeper) queueRequests(ctx context.Context, b *book, replicas []uint32) error {
+	if len(replicas) == 0 {
+		return nil
+	}
+	place, err := k.takePlaces(ctx, b.key.K1(), uint64(len(replicas)))
+	if err != nil {
+		return err
+	}
+	for i, replica := range replicas {
+		if err := k.putRequest(ctx, b, replica, 0, place+uint64(i)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// queueRequest puts a replica in the line for a node; replaces is the generation it is to take over from, or 0.
 func (k *Keeper) queueRequest(ctx context.Context, b *book, replica uint32, replaces uint64) error {
+	place, err := k.takePlaces(ctx, b.key.K1(), 1)
+	if err != nil {
+		return err
+	}
+	return k.putRequest(ctx, b, replica, replaces, place)
+}
+
+// putRequest writes a request at a place of the line. Among requests of one place the order comes from the block's hash,
+// which a tenant cannot choose.
+func (k *Keeper) putRequest(ctx context.Context, b *book, replica uint32, replaces, place uint64) error {
 	now, err := k.suns.NowMs(ctx)
 	if err != nil {
 		return err
@@ -59,38 +128,47 @@ func (k *Keeper) queueRequest(ctx context.Context, b *book, replica uint32, repl
 	sdkCtx := sdk.UnwrapSDKContext(ctx)
 	request := types.Request{
 		Lease: b.lease.ID, Replica: replica, QueuedHeight: sdkCtx.BlockHeight(), QueuedMs: now, Replaces: replaces,
-		Tie: requestTie(sdkCtx.HeaderHash(), b.lease.ID, replica),
+		Tie: requestTie(sdkCtx.HeaderHash(), b.lease.ID, replica), Place: place,
 	}
 	key := requestKey(b.key, replica)
 	if err := k.Requests.Set(ctx, key, request); err != nil {
 		return err
 	}
-	if err := k.NewRequestQueue.Push(ctx, uint64(request.QueuedHeight), collections.Join(request.Tie, key)); err != nil {
+	if err := k.NewRequestQueue.Push(ctx, place, collections.Join(request.Tie, key)); err != nil {
 		return err
 	}
+	b.work++
 	if err := k.startWaiting(ctx, b); err != nil {
 		return err
 	}
 	return emit(ctx, &types.EventRequestQueued{Tenant: b.lease.ID.Tenant, Number: b.lease.ID.Number, Replica: replica})
 }
 
-// requeue puts the waiting replicas of a lease at the end of the queue, to be matched without a fee. The tenant's own records
-// alone are written.
+// requeue puts the waiting replicas of a lease in the line again, to be matched without a fee. The tenant's own records alone
+// are written.
 func (k *Keeper) requeue(ctx context.Context, key types.LeaseKey) error {
 	requests, err := k.leaseRequests(ctx, key)
+	if err != nil || len(requests) == 0 {
+		return err
+	}
+	place, err := k.takePlaces(ctx, key.K1(), uint64(len(requests)))
 	if err != nil {
 		return err
 	}
 	sdkCtx := sdk.UnwrapSDKContext(ctx)
-	for _, request := range requests {
+	for i, request := range requests {
+		own := requestKey(key, request.Replica)
+		if err := k.unqueue(ctx, own, request); err != nil {
+			return err
+		}
+		request.Place = place + uint64(i)
 		request.QueuedHeight = sdkCtx.BlockHeight()
 		request.Tie = requestTie(sdkCtx.HeaderHash(), request.Lease, request.Replica)
 		request.Attempts, request.RetryMs, request.Cursor, request.Reason = 0, 0, nil, ""
-		own := requestKey(key, request.Replica)
 		if err := k.Requests.Set(ctx, own, request); err != nil {
 			return err
 		}
-		if err := k.NewRequestQueue.Push(ctx, uint64(request.QueuedHeight), collections.Join(request.Tie, own)); err != nil {
+		if err := k.NewRequestQueue.Push(ctx, request.Place, collections.Join(request.Tie, own)); err != nil {
 			return err
 		}
 	}
@@ -103,6 +181,24 @@ func requestTie(headerHash []byte, lease types.LeaseID, replica uint32) uint64 {
 	h.Write([]byte(lease.String()))
 	h.Write(binary.BigEndian.AppendUint32(nil, replica))
 	return binary.BigEndian.Uint64(h.Sum(nil))
+}
+
+// serveLine tries requests for the first time, in the order of the line, and notes how far it came.
+func (k *Keeper) serveLine(ctx context.Context, budget uint32) error {
+	served, err := orZero(k.Served.Get(ctx))
+	if err != nil {
+		return err
+	}
+	last := served
+	err = process(ctx, k, k.NewRequestQueue, always, budget, newRequestName,
+		func(ctx context.Context, key newRequestKey, place uint64) error {
+			last = max(last, place)
+			return k.matchNew(ctx, key)
+		})
+	if err != nil || last == served {
+		return err
+	}
+	return k.Served.Set(ctx, last)
 }
 
 // matchNew tries a request for the first time.
@@ -184,6 +280,9 @@ func (k *Keeper) match(ctx context.Context, b *book, request types.Request) erro
 	}
 	if b.money.Balance.LT(types.PeriodAtCap(b.lease.MaxPrice, types.Ms(params.BillingPeriod))) {
 		return k.markUnfunded(ctx, b)
+	}
+	if b.lease.OpenPlacements >= maxOpenPerReplica*params.MaxReplicas {
+		return k.postpone(ctx, b, request, params, "too many of the lease's ended placements are not settled yet")
 	}
 	search, err := k.newSearch(ctx, b, request, params)
 	if err != nil {

@@ -42,17 +42,22 @@ func (k *Keeper) noteFailure(ctx context.Context, b *book, p types.Placement, re
 	if started {
 		return nil
 	}
+	early := !b.lease.Started && b.lease.Status == types.LEASE_STATUS_ACTIVE
 	if reason != types.END_REASON_NODE_SILENT { // a silent node is off the market until it checks in again
-		if err := k.backOffNode(ctx, p.Node); err != nil {
+		until, err := k.backOffNode(ctx, p.Node)
+		if err != nil {
 			return err
 		}
+		if early {
+			b.lease.EarlyPauses = append(b.lease.EarlyPauses, types.EarlyPause{Node: p.Node, UntilMs: until})
+		}
+	}
+	if !early {
+		return nil
 	}
 	params, err := k.Params.Get(ctx)
 	if err != nil {
 		return err
-	}
-	if b.lease.Started || b.lease.Status != types.LEASE_STATUS_ACTIVE {
-		return nil
 	}
 	b.lease.EarlyFailures++
 	if b.lease.EarlyFailures < params.SuspendAfter {
@@ -61,11 +66,13 @@ func (k *Keeper) noteFailure(ctx context.Context, b *book, p types.Placement, re
 	return k.suspend(ctx, b)
 }
 
-// suspend stops the matching of a lease that nodes fail, and takes the blame from them.
+// suspend stops the matching of a lease that nodes fail, and takes back the pauses it brought them. A pause that another
+// lease brought since stands: else a tenant could clear the record of any node that his lease failed on, or that he moved
+// away from.
 func (k *Keeper) suspend(ctx context.Context, b *book) error {
 	b.lease.Status = types.LEASE_STATUS_SUSPENDED
-	for _, node := range b.lease.FailedNodes {
-		key, err := node.Key()
+	for _, pause := range b.lease.EarlyPauses {
+		key, err := pause.Node.Key()
 		if err != nil {
 			return err
 		}
@@ -73,8 +80,11 @@ func (k *Keeper) suspend(ctx context.Context, b *book) error {
 		if err != nil {
 			return err
 		}
-		if standing.FailedStarts == 0 {
+		if standing.FailedStarts == 0 || standing.BackoffUntilMs != pause.UntilMs {
 			continue
+		}
+		if err := k.NodeBackoffQueue.Remove(ctx, standing.BackoffUntilMs, key); err != nil {
+			return err
 		}
 		standing.FailedStarts--
 		standing.BackoffUntilMs = 0
@@ -85,38 +95,44 @@ func (k *Keeper) suspend(ctx context.Context, b *book) error {
 			return err
 		}
 	}
+	b.lease.EarlyPauses = nil
 	b.lease.FailedNodes = nil
 	return emit(ctx, &types.EventLeaseSuspended{Tenant: b.lease.ID.Tenant, Number: b.lease.ID.Number})
 }
 
-// backOffNode takes a node off the market for a while.
-func (k *Keeper) backOffNode(ctx context.Context, id sunstypes.NodeID) error {
+// backOffNode takes a node off the market for a while, and gives until when.
+func (k *Keeper) backOffNode(ctx context.Context, id sunstypes.NodeID) (uint64, error) {
 	key, err := id.Key()
 	if err != nil {
-		return err
+		return 0, err
 	}
 	params, err := k.Params.Get(ctx)
 	if err != nil {
-		return err
+		return 0, err
 	}
 	now, err := k.suns.NowMs(ctx)
 	if err != nil {
-		return err
+		return 0, err
 	}
 	standing, err := k.standing(ctx, key)
 	if err != nil {
-		return err
+		return 0, err
+	}
+	if standing.BackoffUntilMs != 0 { // a node stands in the queue once
+		if err := k.NodeBackoffQueue.Remove(ctx, standing.BackoffUntilMs, key); err != nil {
+			return 0, err
+		}
 	}
 	standing.BackoffUntilMs = now + types.Backoff(params.NodeBackoffMin, params.NodeBackoffMax, standing.FailedStarts)
 	standing.FailedStarts++
 	if err := k.Standings.Set(ctx, key, standing); err != nil {
-		return err
+		return 0, err
 	}
 	if err := k.NodeBackoffQueue.Push(ctx, standing.BackoffUntilMs, key); err != nil {
-		return err
+		return 0, err
 	}
 	if err := k.reindexNode(ctx, key); err != nil {
-		return err
+		return 0, err
 	}
-	return emit(ctx, &types.EventNodeBackedOff{Operator: id.Operator, Node: id.Number, UntilMs: standing.BackoffUntilMs})
+	return standing.BackoffUntilMs, emit(ctx, &types.EventNodeBackedOff{Operator: id.Operator, Node: id.Number, UntilMs: standing.BackoffUntilMs})
 }

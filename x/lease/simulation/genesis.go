@@ -39,10 +39,14 @@ func RandomParams(r *rand.Rand) types.Params {
 	params.MaxCandidates = 1 + uint32(r.Int31n(20))
 	params.SuspendAfter = 1 + uint32(r.Int31n(types.MaxSuspendAfter))
 	small := func() uint32 { return 1 + uint32(r.Int31n(20)) }
-	params.Budgets = types.BlockBudgets{
+	b := types.BlockBudgets{
 		LeaseUpdates: small(), Matches: small(), Retries: small(), Endings: small(), Evictions: small(),
-		DuePlacements: small(), DueLeases: small(), NodeBackoffs: small(), Prunes: small(), Reindexes: small(),
+		DueLeases: small(), NodeBackoffs: small(), Reindexes: small(),
 	}
+	// What a block makes, blocks must be able to look after and to forget.
+	b.DuePlacements = b.Matches + b.Retries + uint32(r.Int31n(20))
+	b.Prunes = max(b.Matches+b.Retries, b.LeaseUpdates) + uint32(r.Int31n(20))
+	params.Budgets = b
 	return params
 }
 

@@ -1,6 +1,7 @@
 package types
 
 import (
+	"errors"
 	"slices"
 
 	"cosmossdk.io/math"
@@ -28,6 +29,9 @@ func (g GenesisState) Validate() error {
 	}
 	if err := g.validateNodes(); err != nil {
 		return err
+	}
+	if g.Served > sunstypes.MaxClockMs {
+		return ErrInvalidGenesis.Wrapf("place %d of the line was served", g.Served)
 	}
 	for _, entry := range g.Queues {
 		if err := entry.validate(); err != nil {
@@ -99,6 +103,9 @@ func (g GenesisState) validateLeases() (map[LeaseID]Lease, error) {
 		if _, twice := newest[tenant.Tenant]; twice {
 			return nil, ErrInvalidGenesis.Wrapf("tenant %s has two sequences", tenant.Tenant)
 		}
+		if tenant.Place > sunstypes.MaxClockMs {
+			return nil, ErrInvalidGenesis.Wrapf("tenant %s has place %d in the line", tenant.Tenant, tenant.Place)
+		}
 		newest[tenant.Tenant] = tenant.Number
 	}
 	leases := make(map[LeaseID]Lease, len(g.Leases))
@@ -153,6 +160,14 @@ func (l Lease) validate() error {
 			return err
 		}
 	}
+	if len(l.EarlyPauses) > MaxSuspendAfter {
+		return ErrInvalidRules.Wrapf("it paused %d nodes, at most %d are remembered", len(l.EarlyPauses), MaxSuspendAfter)
+	}
+	for _, pause := range l.EarlyPauses {
+		if err := errors.Join(pause.Node.Validate(), validTimes(pause.UntilMs)); err != nil {
+			return err
+		}
+	}
 	return validTimes(l.CreatedMs, l.ClosingMs, l.ClosedMs, l.WaitDeadlineMs, l.PruneMs)
 }
 
@@ -182,11 +197,11 @@ func (g GenesisState) validateRequests(leases map[LeaseID]Lease) error {
 			return ErrInvalidGenesis.Wrapf("request for replica %d of lease %s at height %d",
 				request.Replica, request.Lease, request.QueuedHeight)
 		}
-		if err := validTimes(request.QueuedMs, request.RetryMs); err != nil {
+		if err := validTimes(request.QueuedMs, request.RetryMs, request.Place); err != nil {
 			return ErrInvalidGenesis.Wrapf("request of lease %s: %s", request.Lease, err)
 		}
-		if request.Cursor == nil {
-			continue
+		if request.Cursor == nil || request.Cursor.Node == (sunstypes.NodeID{}) {
+			continue // it begins a country
 		}
 		if err := request.Cursor.Node.Validate(); err != nil {
 			return ErrInvalidGenesis.Wrapf("request of lease %s: %s", request.Lease, err)

@@ -43,4 +43,6 @@ var (
 	ReindexQueuePrefix        = collections.NewPrefix(25)
 	QuarantinePrefix          = collections.NewPrefix(26)
 	QuarantineCountPrefix     = collections.NewPrefix(27)
+	PlacesPrefix              = collections.NewPrefix(28)
+	ServedPrefix              = collections.NewPrefix(29)
 )

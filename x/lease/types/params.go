@@ -26,6 +26,10 @@ const (
 	MaxSuspendAfter = 16
 	// MaxBudget: beyond this a block's work would take longer than the block.
 	MaxBudget = 10_000
+	// MaxMatchBudget: what is matched and tried again in a block must be looked after and forgotten within MaxBudget.
+	MaxMatchBudget = MaxBudget / 2
+	// MinFollowUp: blocks that match one request and try one again make two placements to look after and to forget.
+	MinFollowUp = 2
 	// MaxMinDemand: a larger least demand would shut small machines out; 1,000 SUNS.
 	MaxMinDemand = 1_000_000
 )
@@ -52,15 +56,15 @@ func DefaultParams() Params {
 		MaxCandidates:        50,
 		SuspendAfter:         3,
 		Budgets: BlockBudgets{
-			LeaseUpdates:  200,
+			LeaseUpdates:  1_000,
 			Matches:       200,
 			Retries:       100,
-			Endings:       200,
-			Evictions:     10,
+			Endings:       300,
+			Evictions:     320,
 			DuePlacements: 500,
 			DueLeases:     100,
 			NodeBackoffs:  100,
-			Prunes:        200,
+			Prunes:        1_000,
 			Reindexes:     500,
 		},
 	}
@@ -84,14 +88,14 @@ func (p Params) Validate() error {
 		{"max_candidates", uint64(p.MaxCandidates), 1, MaxCandidatesBound},
 		{"suspend_after", uint64(p.SuspendAfter), 1, MaxSuspendAfter},
 		{"budgets.lease_updates", uint64(p.Budgets.LeaseUpdates), 1, MaxBudget},
-		{"budgets.matches", uint64(p.Budgets.Matches), 1, MaxBudget},
-		{"budgets.retries", uint64(p.Budgets.Retries), 1, MaxBudget},
+		{"budgets.matches", uint64(p.Budgets.Matches), 1, MaxMatchBudget},
+		{"budgets.retries", uint64(p.Budgets.Retries), 1, MaxMatchBudget},
 		{"budgets.endings", uint64(p.Budgets.Endings), 1, MaxBudget},
 		{"budgets.evictions", uint64(p.Budgets.Evictions), 1, MaxBudget},
-		{"budgets.due_placements", uint64(p.Budgets.DuePlacements), 1, MaxBudget},
+		{"budgets.due_placements", uint64(p.Budgets.DuePlacements), MinFollowUp, MaxBudget},
 		{"budgets.due_leases", uint64(p.Budgets.DueLeases), 1, MaxBudget},
 		{"budgets.node_backoffs", uint64(p.Budgets.NodeBackoffs), 1, MaxBudget},
-		{"budgets.prunes", uint64(p.Budgets.Prunes), 1, MaxBudget},
+		{"budgets.prunes", uint64(p.Budgets.Prunes), MinFollowUp, MaxBudget},
 		{"budgets.reindexes", uint64(p.Budgets.Reindexes), 1, MaxBudget},
 	}
 	for _, c := range counts {
@@ -99,7 +103,23 @@ func (p Params) Validate() error {
 			return ErrInvalidParams.Wrapf("%s is %d, not within %d and %d", c.name, c.value, c.min, c.max)
 		}
 	}
-	return nil
+	return p.Budgets.validate()
+}
+
+// validate says whether blocks can look after, and forget, as much as they make: with less, queues and history would grow
+// for ever under a lasting load.
+func (b BlockBudgets) validate() error {
+	placements := b.Matches + b.Retries // each makes a placement at most
+	switch {
+	case b.DuePlacements < placements:
+		return ErrInvalidParams.Wrapf("budgets.due_placements %d is below matches and retries together, %d", b.DuePlacements, placements)
+	case b.Prunes < placements:
+		return ErrInvalidParams.Wrapf("budgets.prunes %d is below matches and retries together, %d", b.Prunes, placements)
+	case b.Prunes < b.LeaseUpdates: // each refunds a closed lease at most
+		return ErrInvalidParams.Wrapf("budgets.prunes %d is below lease_updates, %d", b.Prunes, b.LeaseUpdates)
+	default:
+		return nil
+	}
 }
 
 func (p Params) validateDurations() error {

@@ -98,6 +98,23 @@ func countBounds() []countBound {
 	budget := func(name string, of func(*types.BlockBudgets) *uint32) countBound {
 		return countBound{"budgets." + name, func(p *types.Params, v uint64) { *of(&p.Budgets) = uint32(v) }, 1, types.MaxBudget}
 	}
+	// A budget that another must be able to follow is tried beside the widest, and one that must follow beside the least.
+	with := func(b countBound, others func(*types.BlockBudgets)) countBound {
+		set := b.set
+		b.set = func(p *types.Params, v uint64) {
+			others(&p.Budgets)
+			set(p, v)
+		}
+		return b
+	}
+	widest := func(b *types.BlockBudgets) { b.DuePlacements, b.Prunes = types.MaxBudget, types.MaxBudget }
+	least := func(b *types.BlockBudgets) { b.Matches, b.Retries, b.LeaseUpdates = 1, 1, 1 }
+	matches := with(budget("matches", func(b *types.BlockBudgets) *uint32 { return &b.Matches }), widest)
+	retries := with(budget("retries", func(b *types.BlockBudgets) *uint32 { return &b.Retries }), widest)
+	matches.most, retries.most = types.MaxMatchBudget, types.MaxMatchBudget
+	due := with(budget("due_placements", func(b *types.BlockBudgets) *uint32 { return &b.DuePlacements }), least)
+	prunes := with(budget("prunes", func(b *types.BlockBudgets) *uint32 { return &b.Prunes }), least)
+	due.least, prunes.least = 2, 2
 	return []countBound{
 		{"retry_fee", func(p *types.Params, v uint64) { p.RetryFee = v }, 0, types.MaxRetryFee},
 		{"min_demand_milli_suns", func(p *types.Params, v uint64) { p.MinDemandMilliSuns = v }, 1, types.MaxMinDemand},
@@ -106,15 +123,15 @@ func countBounds() []countBound {
 		{"max_placements_per_node", func(p *types.Params, v uint64) { p.MaxPlacementsPerNode = uint32(v) }, 1, types.MaxPlacementsPerNodeBound},
 		{"max_candidates", func(p *types.Params, v uint64) { p.MaxCandidates = uint32(v) }, 1, types.MaxCandidatesBound},
 		{"suspend_after", func(p *types.Params, v uint64) { p.SuspendAfter = uint32(v) }, 1, types.MaxSuspendAfter},
-		budget("lease_updates", func(b *types.BlockBudgets) *uint32 { return &b.LeaseUpdates }),
-		budget("matches", func(b *types.BlockBudgets) *uint32 { return &b.Matches }),
-		budget("retries", func(b *types.BlockBudgets) *uint32 { return &b.Retries }),
+		with(budget("lease_updates", func(b *types.BlockBudgets) *uint32 { return &b.LeaseUpdates }), widest),
+		matches,
+		retries,
 		budget("endings", func(b *types.BlockBudgets) *uint32 { return &b.Endings }),
 		budget("evictions", func(b *types.BlockBudgets) *uint32 { return &b.Evictions }),
-		budget("due_placements", func(b *types.BlockBudgets) *uint32 { return &b.DuePlacements }),
+		due,
 		budget("due_leases", func(b *types.BlockBudgets) *uint32 { return &b.DueLeases }),
 		budget("node_backoffs", func(b *types.BlockBudgets) *uint32 { return &b.NodeBackoffs }),
-		budget("prunes", func(b *types.BlockBudgets) *uint32 { return &b.Prunes }),
+		prunes,
 		budget("reindexes", func(b *types.BlockBudgets) *uint32 { return &b.Reindexes }),
 	}
 }

@@ -31,6 +31,9 @@ const (
 	MaxAddressBytes = 261
 	// MaxReasonBytes bounds an agent's words.
 	MaxReasonBytes = 256
+	// ReplicaGas is what an update pays for each replica it ends, replaces or adds: the end blocker does that work, and what
+	// costs nothing to ask for could be asked for without end.
+	ReplicaGas = 20_000
 	// MaxFailedNodes is how many nodes a lease remembers as failed; the oldest are forgotten.
 	MaxFailedNodes = 32
 )
