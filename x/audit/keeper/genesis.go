@@ -47,6 +47,9 @@ func (k Keeper) InitGenesis(ctx context.Context, genesis types.GenesisState) err
 			return err
 		}
 	}
+	if err := sunstypes.ImportPayouts(ctx, k.PayoutQueue, genesis.Payouts); err != nil {
+		return err
+	}
 	if err := k.Quarantine.Import(ctx, genesis.Quarantine, genesis.Quarantined); err != nil {
 		return err
 	}
@@ -64,15 +67,9 @@ func (k Keeper) importNode(ctx context.Context, node types.GenesisNode) error {
 		}
 	}
 	if node.Reward != nil {
-		if err := k.Rewards.Set(ctx, key, *node.Reward); err != nil {
-			return err
-		}
+		return k.Rewards.Set(ctx, key, *node.Reward)
 	}
-	if !node.Payout {
-		return nil
-	}
-	// Whoever waited before the export waited longest.
-	return k.PayoutQueue.Push(ctx, 0, key)
+	return nil
 }
 
 // ExportGenesis describes the state, everything in the order of keys. What a block's transactions left is counted first, as
@@ -98,6 +95,9 @@ func (k Keeper) ExportGenesis(ctx context.Context) (*types.GenesisState, error) 
 		return nil, err
 	}
 	if genesis.Usage, err = values[leasetypes.PlacementKey](ctx, k.Usages); err != nil {
+		return nil, err
+	}
+	if genesis.Payouts, err = sunstypes.ExportPayouts(ctx, k.PayoutQueue); err != nil {
 		return nil, err
 	}
 	genesis.Quarantine, genesis.Quarantined, err = k.Quarantine.Export(ctx)
@@ -131,16 +131,6 @@ func (k Keeper) exportNodes(ctx context.Context) ([]types.GenesisNode, error) {
 		n, err := node(key)
 		if err == nil {
 			n.Reward = &reward
-		}
-		return false, err
-	})
-	if err != nil {
-		return nil, err
-	}
-	err = k.PayoutQueue.Entries.Walk(ctx, nil, func(entry collections.Pair[uint64, sunstypes.NodeKey]) (bool, error) {
-		n, err := node(entry.K2())
-		if err == nil {
-			n.Payout = true
 		}
 		return false, err
 	})

@@ -22,6 +22,7 @@ func DefaultGenesis() *GenesisState {
 func (g GenesisState) Validate() error {
 	for _, check := range []func() error{
 		g.Params.Validate, g.Pool.validate, g.validatePools, g.validateNodes, g.validateUsage, g.validateQuarantine, g.validateOwed,
+		g.validatePayouts,
 	} {
 		if err := check(); err != nil {
 			return ErrInvalidGenesis.Wrap(err.Error())
@@ -74,7 +75,7 @@ func (g GenesisState) validateNodes() error {
 		if node.Reward != nil && !validAmount(node.Reward.Accrued) {
 			return fmt.Errorf("nodes: %s: accrued %s", node.Node, intText(node.Reward.Accrued))
 		}
-		if node.Attestation == nil && node.Reward == nil && !node.Payout {
+		if node.Attestation == nil && node.Reward == nil {
 			return fmt.Errorf("nodes: %s has no record", node.Node)
 		}
 	}
@@ -106,6 +107,8 @@ func after[K any](previous []byte, keyCodec codec.KeyCodec[K], key K) ([]byte, e
 	}
 	return encoded, err
 }
+
+func (g GenesisState) validatePayouts() error { return sunstypes.ValidatePayouts(g.Payouts) }
 
 func (g GenesisState) validateQuarantine() error {
 	var last uint64

@@ -96,13 +96,14 @@ func usedGenesis() types.GenesisState {
 	genesis.Nodes = []types.GenesisNode{
 		{
 			Node: a, Attestation: &types.NodeAttestation{Sequence: 1, AttestedMs: 5},
-			Reward: &types.NodeAuditReward{Epoch: 4, Accrued: math.NewInt(7)}, Payout: true,
+			Reward: &types.NodeAuditReward{Epoch: 4, Accrued: math.NewInt(7)},
 		},
 		{Node: b, Reward: &types.NodeAuditReward{Epoch: 3, Accrued: math.ZeroInt()}},
 	}
 	genesis.Usage = []types.UsageEntry{{
 		ID: leasetypes.PlacementID{Tenant: testkit.Addr("tenant").String(), Number: 1, Generation: 1}, ServedMs: 5,
 	}}
+	genesis.Payouts = []sunstypes.QueuedPayout{{Node: a, DueMs: 3}, {Node: b, DueMs: 3}, {Node: a, DueMs: 4}}
 	genesis.Quarantine = []duequeue.QuarantinedItem{{Number: 2}}
 	genesis.Quarantined = 3
 	return genesis
@@ -161,6 +162,16 @@ func TestGenesisValidate(t *testing.T) {
 		{"usage in order", func(g *types.GenesisState) { g.Usage = append(g.Usage, g.Usage[0]); g.Usage[1].ID.Replica = 1 }, true},
 		{"usage out of order", func(g *types.GenesisState) { g.Usage = append(g.Usage, g.Usage[0]); g.Usage[0].ID.Replica = 1 }, false},
 		{"usage out of bounds", func(g *types.GenesisState) { g.Usage[0].BytesIn = types.MaxBytes + 1 }, false},
+
+		{"payout of no node", func(g *types.GenesisState) { g.Payouts[0].Node = sunstypes.NodeID{} }, false},
+		{"payout in upper case", func(g *types.GenesisState) {
+			g.Payouts[0].Node.Operator = strings.ToUpper(g.Payouts[0].Node.Operator)
+		}, false},
+		{"payout of a node that is gone", func(g *types.GenesisState) { g.Payouts[2].Node.Number = 9 }, true},
+		{"payout twice", func(g *types.GenesisState) { g.Payouts[1] = g.Payouts[0] }, false},
+		{"payouts out of order", func(g *types.GenesisState) { g.Payouts[0].DueMs = 5 }, false},
+		{"payout latest", func(g *types.GenesisState) { g.Payouts[2].DueMs = sunstypes.MaxClockMs }, true},
+		{"payout beyond time", func(g *types.GenesisState) { g.Payouts[2].DueMs = sunstypes.MaxClockMs + 1 }, false},
 
 		{"quarantine item 0", func(g *types.GenesisState) { g.Quarantine[0].Number = 0 }, false},
 		{"quarantine item twice", func(g *types.GenesisState) { g.Quarantine = append(g.Quarantine, g.Quarantine[0]) }, false},

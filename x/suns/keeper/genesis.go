@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 
+	"cosmossdk.io/collections"
+
 	"github.com/isuncoin/isuncoin/x/suns/types"
 )
 
@@ -22,10 +24,14 @@ func (k *Keeper) InitGenesis(ctx context.Context, genesis *types.GenesisState) e
 	if err := k.importTotals(ctx, genesis); err != nil {
 		return err
 	}
+	quarantined := k.quarantinedDeadlines(genesis)
 	for _, node := range genesis.Nodes {
-		if err := k.importNode(ctx, genesis.Clock.NowMs, node); err != nil {
+		if err := k.importNode(ctx, node, quarantined); err != nil {
 			return fmt.Errorf("node %s: %w", node.Node.ID, err)
 		}
+	}
+	if err := types.ImportPayouts(ctx, k.PayoutQueue, genesis.Payouts); err != nil {
+		return err
 	}
 	for _, operator := range genesis.Operators {
 		key, err := types.NodeID{Operator: operator.Operator, Number: operator.Number}.Key()
@@ -70,7 +76,38 @@ func (k *Keeper) importTotals(ctx context.Context, genesis *types.GenesisState) 
 	return k.Quarantine.Import(ctx, genesis.Quarantine, genesis.Quarantined)
 }
 
-func (k *Keeper) importNode(ctx context.Context, nowMs uint64, node types.GenesisNode) error {
+// deadline is one look at a node's liveness: the node's encoded key, and when.
+type deadline struct {
+	node  string
+	dueMs uint64
+}
+
+// quarantinedDeadlines are those that failed: their nodes keep the record, but wait in no queue until they are retried.
+func (k *Keeper) quarantinedDeadlines(genesis *types.GenesisState) map[deadline]bool {
+	quarantined := make(map[deadline]bool)
+	for _, item := range genesis.Quarantine {
+		if item.Queue == k.DeadlineQueue.Name() {
+			quarantined[deadline{string(item.Key), item.DueMs}] = true
+		}
+	}
+	return quarantined
+}
+
+// importDeadline sets a node's deadline and, unless its item is in quarantine, has it looked at then.
+func (k *Keeper) importDeadline(
+	ctx context.Context, key types.NodeKey, dueMs uint64, quarantined map[deadline]bool,
+) error {
+	encoded, err := collections.EncodeKeyWithPrefix(nil, types.NodeKeyCodec, key)
+	if err != nil {
+		return err
+	}
+	if quarantined[deadline{string(encoded), dueMs}] {
+		return k.Deadlines.Set(ctx, key, dueMs)
+	}
+	return k.setDeadline(ctx, key, dueMs)
+}
+
+func (k *Keeper) importNode(ctx context.Context, node types.GenesisNode, quarantined map[deadline]bool) error {
 	key, err := node.Node.ID.Key()
 	if err != nil {
 		return err
@@ -88,17 +125,12 @@ func (k *Keeper) importNode(ctx context.Context, nowMs uint64, node types.Genesi
 		return err
 	}
 	if node.DeadlineMs > 0 {
-		if err := k.setDeadline(ctx, key, node.DeadlineMs); err != nil {
+		if err := k.importDeadline(ctx, key, node.DeadlineMs, quarantined); err != nil {
 			return err
 		}
 	}
 	if node.UnbondingMs > 0 {
-		if err := k.UnbondingQueue.Push(ctx, node.UnbondingMs, key); err != nil {
-			return err
-		}
-	}
-	if node.Payout {
-		return k.PayoutQueue.Push(ctx, nowMs, key)
+		return k.UnbondingQueue.Push(ctx, node.UnbondingMs, key)
 	}
 	return nil
 }
@@ -113,8 +145,7 @@ func (k *Keeper) ExportGenesis(ctx context.Context) (*types.GenesisState, error)
 	if err != nil {
 		return nil, err
 	}
-	payouts, err := k.queued(ctx, k.PayoutQueue)
-	if err != nil {
+	if genesis.Payouts, err = types.ExportPayouts(ctx, k.PayoutQueue); err != nil {
 		return nil, err
 	}
 	err = k.Nodes.Walk(ctx, nil, func(key types.NodeKey, node types.Node) (bool, error) {
@@ -123,7 +154,6 @@ func (k *Keeper) ExportGenesis(ctx context.Context) (*types.GenesisState, error)
 			return true, err
 		}
 		exported.UnbondingMs = unbonding[node.ID]
-		_, exported.Payout = payouts[node.ID]
 		genesis.Nodes = append(genesis.Nodes, exported)
 		return false, nil
 	})

@@ -1,9 +1,13 @@
 package keeper_test
 
 import (
+	"bytes"
 	"encoding/json"
+	"errors"
 	"flag"
 	"os"
+	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -89,16 +93,13 @@ func TestGenesisRoundTrip(t *testing.T) {
 	before := f.Balance(testkit.Addr("carol"))
 	require.NoError(t, genesis.Validate())
 	require.Len(t, genesis.Quarantine, 1)
-	payouts, unbondings := 0, 0
+	unbondings := 0
 	for _, node := range genesis.Nodes {
-		if node.Payout {
-			payouts++
-		}
 		if node.UnbondingMs > 0 {
 			unbondings++
 		}
 	}
-	require.Positive(t, payouts)
+	require.NotEmpty(t, genesis.Payouts)
 	require.Equal(t, 3, unbondings)
 
 	var parsed types.GenesisState
@@ -260,6 +261,10 @@ func TestGenesisRefusesHostileInput(t *testing.T) {
 		"more owed than left": func(g *types.GenesisState) {
 			retired(g).Reward = types.NodeReward{Epoch: g.EpochRewards[0].Epoch, Weight: types.MaxNodeMilliSuns, Accrued: math.ZeroInt()}
 		},
+		"payout of no node":       func(g *types.GenesisState) { g.Payouts[0].Node.Number = 0 },
+		"payout twice":            func(g *types.GenesisState) { g.Payouts = append(g.Payouts, g.Payouts[0]) },
+		"payout beyond time":      func(g *types.GenesisState) { g.Payouts[0].DueMs = ^uint64(0) },
+		"payout in upper case":    func(g *types.GenesisState) { g.Payouts[0].Node.Operator = strings.ToUpper(g.Payouts[0].Node.Operator) },
 		"quarantine out of count": func(g *types.GenesisState) { g.Quarantined = 0 },
 		"quarantine twice": func(g *types.GenesisState) {
 			g.Quarantine = append(g.Quarantine, duequeue.QuarantinedItem{Number: 1})
@@ -284,4 +289,52 @@ func TestExportChangesNothing(t *testing.T) {
 	require.NoError(t, err)
 	_, after := f.export()
 	require.Equal(t, string(before), string(after))
+}
+
+// Withdrawals that wait are paid in the order they were asked for, in the imported chain as in the old one; and a deadline
+// that stands in quarantine is not looked at again because of an import.
+func TestImportKeepsTheQueuesOrder(t *testing.T) {
+	f := newFixture(t, func(g *types.GenesisState) { g.Params.MaxPayoutsPerBlock = 1 })
+	ids := []types.NodeID{f.register("alice", 1), f.register("bob", 1), f.register("carol", 1)}
+	silent := f.register("dora", 1)
+	f.hour()
+	f.NextBlock(time.Second)
+	for _, id := range ids {
+		f.checkIn(id)
+	}
+	f.hour()
+	f.hooks.fail = map[string]error{"lost": errors.New("no room")}
+	f.NextBlock(time.Second)
+	f.hooks.fail = nil
+	for _, id := range ids {
+		f.checkIn(id)
+	}
+	slices.SortFunc(ids, func(a, b types.NodeID) int {
+		return -bytes.Compare(mustKey(t, a).K1(), mustKey(t, b).K1())
+	})
+	for i, id := range ids {
+		require.NoError(t, f.keeper.PayoutQueue.Push(f.Ctx, uint64(i), mustKey(t, id)))
+	}
+	f.NextBlock(time.Second)
+	genesis, first := f.export()
+	require.Len(t, genesis.Payouts, 2)
+	require.Len(t, genesis.Quarantine, 1)
+
+	g, err := imported(t, f, genesis)
+	require.NoError(t, err)
+	_, second := g.export()
+	require.Equal(t, string(first), string(second))
+	g.Ctx = g.Ctx.WithBlockTime(f.Ctx.BlockTime()).WithBlockHeight(f.Ctx.BlockHeight())
+	g.BeginBlock()
+	for _, paid := range ids[1:] {
+		require.NotZero(t, g.rewards(paid))
+		events := g.NextBlock(time.Second)
+		require.Len(t, testkit.EventsOf[types.EventRewardsPaid](t, events), 1)
+		require.Zero(t, g.rewards(paid))
+		require.Empty(t, testkit.EventsOf[types.EventNodeUnresponsive](t, events))
+	}
+	require.Equal(t, types.NODE_STATUS_ACTIVE, g.node(silent).Status)
+	require.NoError(t, g.retry(1))
+	g.NextBlock(time.Second)
+	require.Equal(t, types.NODE_STATUS_UNRESPONSIVE, g.node(silent).Status)
 }

@@ -2,11 +2,15 @@ package types
 
 import (
 	"bytes"
+	"context"
 	"fmt"
 
+	"cosmossdk.io/collections"
 	"cosmossdk.io/math"
 
 	sdk "github.com/cosmos/cosmos-sdk/types"
+
+	"github.com/isuncoin/isuncoin/x/duequeue"
 )
 
 // DefaultGenesis is a chain without nodes, in its first epoch.
@@ -43,7 +47,60 @@ func (g GenesisState) Validate() error {
 	if err := g.validateEpochs(); err != nil {
 		return err
 	}
+	if err := ValidatePayouts(g.Payouts); err != nil {
+		return ErrInvalidGenesis.Wrap(err.Error())
+	}
 	return g.validateQuarantine()
+}
+
+// ValidatePayouts says whether queued payouts stand in the order of their queue, each once. Nodes may be gone since.
+func ValidatePayouts(payouts []QueuedPayout) error {
+	codec := collections.PairKeyCodec(collections.Uint64Key, NodeKeyCodec)
+	var previous []byte
+	for i, payout := range payouts {
+		node, err := payout.Node.Key()
+		if err != nil {
+			return fmt.Errorf("payouts[%d]: %w", i, err)
+		}
+		if NodeIDFromKey(node) != payout.Node {
+			return fmt.Errorf("payouts[%d]: %s: addresses are written in lower case", i, payout.Node)
+		}
+		if payout.DueMs > MaxClockMs {
+			return fmt.Errorf("payouts[%d]: due_ms %d is above %d", i, payout.DueMs, MaxClockMs)
+		}
+		encoded, err := collections.EncodeKeyWithPrefix(nil, codec, collections.Join(payout.DueMs, node))
+		if err != nil {
+			return fmt.Errorf("payouts[%d]: %w", i, err)
+		}
+		if bytes.Compare(previous, encoded) >= 0 {
+			return fmt.Errorf("payouts[%d]: %s is there twice or out of order", i, payout.Node)
+		}
+		previous = encoded
+	}
+	return nil
+}
+
+// ImportPayouts queues the payouts of a genesis.
+func ImportPayouts(ctx context.Context, queue duequeue.Queue[NodeKey], payouts []QueuedPayout) error {
+	for _, payout := range payouts {
+		node, err := payout.Node.Key()
+		if err != nil {
+			return err
+		}
+		if err := queue.Push(ctx, payout.DueMs, node); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// ExportPayouts lists a queue of payouts.
+func ExportPayouts(ctx context.Context, queue duequeue.Queue[NodeKey]) (payouts []QueuedPayout, err error) {
+	err = queue.Entries.Walk(ctx, nil, func(entry collections.Pair[uint64, NodeKey]) (bool, error) {
+		payouts = append(payouts, QueuedPayout{Node: NodeIDFromKey(entry.K2()), DueMs: entry.K1()})
+		return false, nil
+	})
+	return payouts, err
 }
 
 func (g GenesisState) validateOperators() error {
