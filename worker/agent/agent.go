@@ -293,6 +293,7 @@ func (a *Agent) sample(ctx context.Context) error {
 			if err = a.recorder.Sample(ctx); err == nil {
 				err = a.recorder.Apply(ctx, view)
 			}
+			sample.Reset(heardFactor * a.o.SampleEvery) // this was one; the next view mostly comes first
 		case <-persist.C:
 			err, report = a.recorder.Flush(), keep
 		}
