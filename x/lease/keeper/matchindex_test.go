@@ -2,11 +2,13 @@ package keeper_test
 
 import (
 	"fmt"
+	"math/rand"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/isuncoin/isuncoin/x/lease/keeper"
 	"github.com/isuncoin/isuncoin/x/lease/types"
 	sunstypes "github.com/isuncoin/isuncoin/x/suns/types"
 )
@@ -116,4 +118,38 @@ func TestEmptiedBucketsAreForgotten(t *testing.T) {
 	f.close(id)
 	f.Advance(5*time.Second, time.Second)
 	require.Len(t, f.live(waits), 1)
+}
+
+// Whatever an operator's many nodes do, exactly the first few of a bucket are candidates: the invariant computes them anew
+// after every block.
+func TestCandidatesFollowEveryChange(t *testing.T) {
+	for seed := range int64(8) {
+		f := newFixture(t)
+		random := rand.New(rand.NewSource(seed))
+		var nodes []sunstypes.NodeID
+		for i := range uint64(keeper.MaxOperatorEntries + 4) {
+			nodes = append(nodes, f.addNode(nodeSpec{operator: "many", number: i + 1, ask: ask + uint64(random.Intn(3))}))
+		}
+		f.NextBlock(time.Second)
+		drained := map[sunstypes.NodeID]bool{}
+		for range 30 {
+			for range 1 + random.Intn(3) {
+				node := nodes[random.Intn(len(nodes))]
+				switch {
+				case random.Intn(3) > 0:
+					f.changeAsk(node, ask+uint64(random.Intn(3)))
+				case drained[node]:
+					f.resume(node)
+					drained[node] = false
+				default:
+					f.drain(node)
+					drained[node] = true
+				}
+			}
+			if random.Intn(2) == 0 {
+				f.lease()
+			}
+			f.NextBlock(time.Second)
+		}
+	}
 }
