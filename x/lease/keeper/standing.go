@@ -33,28 +33,23 @@ func (k *Keeper) forgiveNode(ctx context.Context, id sunstypes.NodeID) error {
 }
 
 // noteFailure remembers a node that failed a lease. A failed start pauses the node, longer each time. When several nodes
-// fail a lease before its first start, the lease is at fault: it is suspended and the nodes are not blamed.
+// fail a lease before its first start, the lease is at fault: it is suspended and the nodes are not blamed. A node fails a
+// lease once, however many of its replicas it held: else one node could have every lease of several replicas suspended.
 func (k *Keeper) noteFailure(ctx context.Context, b *book, p types.Placement, reason types.EndReason, started bool) error {
 	if !reason.ByNodeFault() {
 		return nil
 	}
+	again := b.lease.FailedOn(p.Node)
 	b.lease.FailedNodes = appendNode(b.lease.FailedNodes, p.Node)
-	if started {
+	// A silent node is off the market until it checks in again, and says nothing about the lease.
+	if started || again || reason == types.END_REASON_NODE_SILENT {
 		return nil
 	}
-	early := !b.lease.Started && b.lease.Status == types.LEASE_STATUS_ACTIVE
-	if reason != types.END_REASON_NODE_SILENT { // a silent node is off the market until it checks in again
-		until, err := k.backOffNode(ctx, p.Node)
-		if err != nil {
-			return err
-		}
-		if early {
-			b.lease.EarlyPauses = append(b.lease.EarlyPauses, types.EarlyPause{Node: p.Node, UntilMs: until})
-		}
+	until, err := k.backOffNode(ctx, p.Node)
+	if err != nil || b.lease.Started || b.lease.Status != types.LEASE_STATUS_ACTIVE {
+		return err
 	}
-	if !early {
-		return nil
-	}
+	b.lease.EarlyPauses = append(b.lease.EarlyPauses, types.EarlyPause{Node: p.Node, UntilMs: until})
 	params, err := k.Params.Get(ctx)
 	if err != nil {
 		return err
