@@ -36,10 +36,13 @@ const (
 // too: only what needs a node to fall silent waits for it.
 func hour() []string {
 	return []string{
-		"--billing-period", "8s", "--attest-interval", "1s", "--settle-grace", "3s", "--silence-limit", "12s", "--epoch", "10s",
-		"--start-deadline", "20s",
+		"--billing-period", "8s", "--attest-interval", "1s", "--settle-grace", "3s", "--silence-limit", silence.String(),
+		"--epoch", "10s", "--start-deadline", "20s",
 	}
 }
+
+// silence is how long a chain of the tests waits for a node.
+const silence = 12 * time.Second
 
 // fixture is a chain with its workers, for one test.
 type fixture struct {
@@ -67,6 +70,7 @@ func newFixture(t *testing.T) *fixture {
 	chainID := fmt.Sprintf("isun-e2e-%d-%d", os.Getpid(), time.Now().UnixNano())
 	s, err := stack.Start(dir, shared.bin, append(hour(), "--chain-id", chainID)...)
 	if s != nil {
+		s.DockerHost = os.Getenv("DOCKER_HOST") // the engine that the test looks at
 		s.FirstPort = 30_000 + portsPerStack*int(stacks.Add(1)-1)
 	}
 	f := &fixture{Stack: s, t: t, ctx: ctx, docker: docker}
@@ -201,17 +205,37 @@ func (f *fixture) close(id string) stack.Lease {
 	lease := f.inspect(id)
 	require.Equal(f.t, "closed", lease.Status)
 	f.requireServedOnce(lease)
-	f.awaitContainers("", 0)
+	f.awaitNothingLeft()
 	return lease
 }
 
+// awaitNothingLeft waits until no placement has left anything: container, network, mount, loop device or disk image.
+func (f *fixture) awaitNothingLeft() {
+	f.t.Helper()
+	f.awaitContainers("", 0)
+	var left []string
+	err := stack.Eventually(f.ctx, patience, func() (bool, error) {
+		networks, err := f.docker.Networks(f.ctx, f.Chain.ChainID)
+		if err != nil {
+			return false, err
+		}
+		left, err = f.Leftovers()
+		left = append(left, networks...)
+		return len(left) == 0, err
+	})
+	require.NoError(f.t, err, "left behind: %v", left)
+}
+
 // requireServedOnce says that no second was paid twice: no placement was paid for longer than it ran, the second aside in which
-// it began.
+// it began; a closed lease's hours are looked at one by one.
 func (f *fixture) requireServedOnce(lease stack.Lease) {
 	f.t.Helper()
 	require.NotEmpty(f.t, lease.History)
 	for _, p := range lease.History {
 		require.LessOrEqual(f.t, p.BilledSeconds, p.RunSeconds+1, "replica %d, generation %d: %+v", p.Replica, p.Generation, p)
+	}
+	if lease.Status == "closed" {
+		f.requireExact(lease)
 	}
 }
 

@@ -48,6 +48,27 @@ func (d Docker) Containers(ctx context.Context, chainID, node string) ([]string,
 	return ids, nil
 }
 
+// Close lets the connection go.
+func (d Docker) Close() error {
+	if d.api == nil {
+		return nil
+	}
+	return d.api.Close()
+}
+
+// Networks lists the names of a chain's networks.
+func (d Docker) Networks(ctx context.Context, chainID string) ([]string, error) {
+	list, err := d.api.NetworkList(ctx, network.ListOptions{Filters: filters.NewArgs(chainLabel(chainID))})
+	if err != nil {
+		return nil, err
+	}
+	names := make([]string, len(list))
+	for i, n := range list {
+		names[i] = n.Name
+	}
+	return names, nil
+}
+
 // Remove removes a chain's containers, whatever their state, and their networks.
 func (d Docker) Remove(ctx context.Context, chainID string) error {
 	if d.api == nil {
@@ -82,6 +103,34 @@ func chainLabel(chainID string) filters.KeyValuePair {
 func (d Docker) Stop(ctx context.Context, id string) error {
 	now := 0
 	return d.api.ContainerStop(ctx, id, container.StopOptions{Timeout: &now})
+}
+
+// Kill kills one container behind its worker's back.
+func (d Docker) Kill(ctx context.Context, id string) error {
+	return d.api.ContainerKill(ctx, id, "KILL")
+}
+
+// Pause freezes one container behind its worker's back.
+func (d Docker) Pause(ctx context.Context, id string) error { return d.api.ContainerPause(ctx, id) }
+
+// RemoveContainer removes one container behind its worker's back, running or not.
+func (d Docker) RemoveContainer(ctx context.Context, id string) error {
+	return d.api.ContainerRemove(ctx, id, container.RemoveOptions{Force: true})
+}
+
+// Disconnect takes one container out of its networks behind its worker's back, and removes them if told to.
+func (d Docker) Disconnect(ctx context.Context, id string, remove bool) error {
+	inspected, err := d.api.ContainerInspect(ctx, id)
+	if err != nil {
+		return err
+	}
+	for name := range inspected.NetworkSettings.Networks {
+		err = errors.Join(err, d.api.NetworkDisconnect(ctx, name, id, true))
+		if remove && err == nil {
+			err = d.api.NetworkRemove(ctx, name)
+		}
+	}
+	return err
 }
 
 // TimeRun starts the image of the chain's first container by hand, as `docker run` does, and gives the milliseconds until its

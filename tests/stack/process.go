@@ -97,6 +97,16 @@ func (p *Process) Kill() error {
 	return nil
 }
 
+// Wait waits until the process has ended by itself, and gives its exit code.
+func (p *Process) Wait(limit time.Duration) (int, error) {
+	select {
+	case <-p.done:
+		return p.cmd.ProcessState.ExitCode(), nil
+	case <-time.After(limit):
+		return 0, fmt.Errorf("%s has not ended within %s", p.Name, limit)
+	}
+}
+
 // Stop asks the process to end and waits; one that does not is killed, which is an error.
 func (p *Process) Stop() error {
 	if !p.Running() {

@@ -20,6 +20,8 @@ type Stack struct {
 	Chain Chain
 	// FirstPort is where the ports begin at which workers publish what tenants run.
 	FirstPort int
+	// DockerHost is the engine that workers use; empty is the machine's.
+	DockerHost string
 
 	// chain is one of processes, the first.
 	chain     *Process

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"path/filepath"
 	"slices"
+	"time"
 )
 
 // Worker is a hardware owner's isun-worker, with a home of its own.
@@ -53,6 +54,9 @@ func (s *Stack) Join(ctx context.Context, o JoinOptions) (*Worker, error) {
 	first := s.FirstPort + portRange*s.workers
 	s.workers++
 	init = append(init, "--port-first", fmt.Sprint(first), "--port-last", fmt.Sprint(first+portRange-1))
+	if s.DockerHost != "" {
+		init = append(init, "--docker-host", s.DockerHost)
+	}
 	for _, layout := range o.Layouts {
 		init = append(init, "--layout", layout)
 	}
@@ -100,6 +104,14 @@ func (w *Worker) Stop() error {
 		return errors.New(w.Name + " was not started")
 	}
 	return w.process.Stop()
+}
+
+// Wait waits until the worker has ended by itself, and gives its exit code.
+func (w *Worker) Wait(limit time.Duration) (int, error) {
+	if w.process == nil {
+		return 0, errors.New(w.Name + " was not started")
+	}
+	return w.process.Wait(limit)
 }
 
 // Run runs a command of the worker's program in its home.

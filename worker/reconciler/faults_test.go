@@ -30,6 +30,32 @@ func TestADetachedContainerIsStartedAgain(t *testing.T) {
 	require.False(t, state.Detached)
 	require.Equal(t, 1, state.Restarts)
 	require.Equal(t, runtime.StatusRunning, state.Status)
+	require.Zero(t, f.r.Failures(f.chainStatus(0).ID), "that was not the placement's fault")
+}
+
+// What a look finds in the middle of a step is the step's doing.
+func TestWhatTheWorkerStopsHasNotFailed(t *testing.T) {
+	f := setup(t)
+	f.place(0, 1)
+	f.settled(Active)
+	f.advance(backoffMax)
+	require.NoError(t, f.engine.Detach(container(0, 1)))
+	stopped, looked := make(chan struct{}), make(chan struct{})
+	f.rt.SetHook(func(op runtimetest.Op, _ runtime.ID) error {
+		if op == runtimetest.OpEnsure {
+			require.NoError(t, f.engine.Exit(container(0, 1), 0))
+			close(stopped)
+			<-looked
+		}
+		return nil
+	})
+	f.pass(Active)
+	<-stopped
+	f.pass(Active)
+	close(looked)
+	f.settled(Active)
+	require.Equal(t, runtime.StatusRunning, f.status(container(0, 1)))
+	require.Zero(t, f.r.Failures(f.chainStatus(0).ID))
 }
 
 // Whoever removes a container leaves its network and its disks, which no list of containers shows.

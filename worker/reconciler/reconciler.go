@@ -227,7 +227,10 @@ func (r *Reconciler) observe(actual []runtime.State, desired Desired, now time.D
 			m.run, m.UpSince = run, now
 		}
 		up := now - m.UpSince
-		died := state.Status == runtime.StatusExited && !m.ended.Same(run)
+		// What ends while something is done to it is judged when that is done:
+		// the worker itself may have stopped it.
+		_, busy := r.flights[state.ID]
+		died := state.Status == runtime.StatusExited && !m.ended.Same(run) && !busy
 		if died {
 			m.ended = run
 		}
