@@ -76,8 +76,14 @@ func (k *Keeper) placementDue(ctx context.Context, key types.PlacementKey) error
 	if err != nil {
 		return err
 	}
+	reason, endMs, err := k.queuedEnd(ctx, b, p)
+	if err != nil {
+		return err
+	}
 	switch {
-	case p.Status == types.PLACEMENT_STATUS_ASSIGNED && now >= p.StartDeadlineMs && !p.Ending():
+	case reason != types.END_REASON_UNSPECIFIED:
+		err = k.endPlacement(ctx, b, p, reason, endMs)
+	case p.Status == types.PLACEMENT_STATUS_ASSIGNED && now >= p.StartDeadlineMs:
 		err = k.endPlacement(ctx, b, p, types.END_REASON_NOT_STARTED, now)
 	case p.Status == types.PLACEMENT_STATUS_RUNNING:
 		err = k.billRunning(ctx, b, key, p, now)
@@ -88,6 +94,35 @@ func (k *Keeper) placementDue(ctx context.Context, key types.PlacementKey) error
 		return err
 	}
 	return k.saveBook(ctx, b)
+}
+
+// queuedEnd gives the end of a live placement that has come and waits for its turn in another queue: asked for by a
+// transaction, by the close of its lease, or because its node is lost. No reason means none. An hour that is over is not
+// settled past such an end: what is paid must not depend on how long the queues are.
+func (k *Keeper) queuedEnd(ctx context.Context, b *book, p types.Placement) (types.EndReason, uint64, error) {
+	switch {
+	case !p.Live():
+		return types.END_REASON_UNSPECIFIED, 0, nil
+	case p.Ending():
+		return p.EndReason, p.EndedMs, nil
+	case b.lease.Status == types.LEASE_STATUS_CLOSING:
+		return types.END_REASON_CLOSED, b.lease.ClosingMs, nil
+	}
+	node, err := p.Node.Key()
+	if err != nil {
+		return types.END_REASON_UNSPECIFIED, 0, err
+	}
+	eviction, err := k.Evictions.Get(ctx, node)
+	switch {
+	case errors.Is(err, collections.ErrNotFound):
+		return types.END_REASON_UNSPECIFIED, 0, nil
+	case err != nil || p.MatchedMs > eviction.SinceMs:
+		return types.END_REASON_UNSPECIFIED, 0, err
+	case eviction.Reason == types.END_REASON_NODE_SILENT || eviction.Reason == types.END_REASON_NODE_RETIRED:
+		return eviction.Reason, eviction.SinceMs, nil
+	default: // it drains, or stays
+		return types.END_REASON_UNSPECIFIED, 0, nil
+	}
 }
 
 // settleGrace is how long an hour of a placement waits for the last attestation. A placement keeps its own period, which may

@@ -196,8 +196,7 @@ func (k *Keeper) startPlacement(ctx context.Context, key types.PlacementKey, p t
 // lease learns of its first start.
 func (k *Keeper) afterStart(ctx context.Context, key types.PlacementKey, p types.Placement, now uint64) error {
 	if p.Replaces != 0 {
-		old := collections.Join4(key.K1(), key.K2(), key.K3(), p.Replaces)
-		if err := k.EndingQueue.Push(ctx, now, old); err != nil {
+		if err := k.requestReplaced(ctx, collections.Join4(key.K1(), key.K2(), key.K3(), p.Replaces)); err != nil {
 			return err
 		}
 	}
@@ -222,17 +221,28 @@ func (k *Keeper) requestEnd(ctx context.Context, key types.PlacementKey, p types
 	if err != nil {
 		return err
 	}
-	p.EndReason = reason
-	p.EndDetail = detail
+	p.EndReason, p.EndDetail, p.EndedMs = reason, detail, now
 	if err := k.Placements.Set(ctx, key, p); err != nil {
 		return err
 	}
 	return k.EndingQueue.Push(ctx, now, key)
 }
 
+// requestReplaced ends a draining placement whose replacement has started, unless it ended before.
+func (k *Keeper) requestReplaced(ctx context.Context, key types.PlacementKey) error {
+	p, err := k.Placements.Get(ctx, key)
+	if errors.Is(err, collections.ErrNotFound) {
+		return nil
+	}
+	if err != nil || !p.Live() || p.Ending() {
+		return err
+	}
+	return k.requestEnd(ctx, key, p, types.END_REASON_NODE_DRAINED, "")
+}
+
 // endingDue ends a placement that a transaction ended: rejected, migrated, or replaced by one that started. It ended when
 // the transaction ran, however long the queue was.
-func (k *Keeper) endingDue(ctx context.Context, key types.PlacementKey, dueMs uint64) error {
+func (k *Keeper) endingDue(ctx context.Context, key types.PlacementKey, _ uint64) error {
 	p, err := k.Placements.Get(ctx, key)
 	if errors.Is(err, collections.ErrNotFound) {
 		return nil
@@ -240,18 +250,14 @@ func (k *Keeper) endingDue(ctx context.Context, key types.PlacementKey, dueMs ui
 	if err != nil {
 		return err
 	}
-	if !p.Live() {
+	if !p.Ending() {
 		return nil
-	}
-	reason := p.EndReason
-	if reason == types.END_REASON_UNSPECIFIED {
-		reason = types.END_REASON_NODE_DRAINED // its replacement started
 	}
 	b, err := k.openBook(ctx, collections.Join(key.K1(), key.K2()))
 	if err != nil {
 		return err
 	}
-	if err := k.endPlacement(ctx, b, p, reason, dueMs); err != nil {
+	if err := k.endPlacement(ctx, b, p, p.EndReason, p.EndedMs); err != nil {
 		return err
 	}
 	return k.saveBook(ctx, b)

@@ -105,6 +105,8 @@ func TestFailingItemOfEachQueue(t *testing.T) {
 	now := func(f *fixture) uint64 { return f.now() }
 	for _, tc := range []item{
 		{"endings", func(f *fixture, _ types.LeaseID, p types.Placement) {
+			p.EndReason, p.EndedMs = types.END_REASON_REJECTED, now(f)
+			require.NoError(f.T, f.k.Placements.Set(f.Ctx, f.placementKey(p.ID), p))
 			require.NoError(f.T, f.k.EndingQueue.Push(f.Ctx, now(f), f.placementKey(p.ID)))
 		}},
 		{"due_placements", func(f *fixture, _ types.LeaseID, p types.Placement) {

@@ -190,8 +190,8 @@ func (p Placement) Live() bool {
 	return p.Status == PLACEMENT_STATUS_ASSIGNED || p.Status == PLACEMENT_STATUS_RUNNING
 }
 
-// Ending says whether a transaction ended a placement that still holds its node: the queue of endings says when it ended, and
-// its reason says who pays, so nothing else may end it first.
+// Ending says whether a transaction ended a placement that still holds its node. Its end and its reason stand: they say what is
+// paid, and by whom, whoever comes to it first.
 func (p Placement) Ending() bool { return p.Live() && p.EndReason != END_REASON_UNSPECIFIED }
 
 // DeviceIDs are the ids of the devices the placement holds.
