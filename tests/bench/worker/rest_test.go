@@ -33,9 +33,12 @@ const (
 	ticks = 100
 )
 
-// BenchmarkIdle measures what a worker and the engine take while nothing happens: without placements, with fifty that wait for
+// BenchmarkAtRest measures what a worker and the engine take while nothing happens: without placements, with fifty that wait for
 // requests, and the engine with those fifty and no worker. The time a worker needs to find fifty again is measured too.
-func BenchmarkIdle(b *testing.B) {
+func BenchmarkAtRest(b *testing.B) { once(b, func() { measureAtRest(b) }) }
+
+func measureAtRest(b *testing.B) {
+	b.Helper()
 	f := newFixture(b, (*fixture).allowSmall)
 	metrics := fmt.Sprintf("127.0.0.1:%d", freePort(b))
 	f.join(func(cfg *config.Config) { cfg.Metrics.Listen = metrics })
