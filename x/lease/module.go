@@ -136,7 +136,7 @@ func (AppModule) WeightedOperations(module.SimulationState) []simtypes.WeightedO
 
 // WeightedOperationsX registers a factory for each message that anybody may send.
 func (m AppModule) WeightedOperationsX(weights simsx.WeightSource, registry simsx.Registry) {
-	registry.Add(weights.Get("msg_create_lease", 80), simulation.MsgCreateLeaseFactory(m.keeper, m.images))
+	registry.Add(weights.Get("msg_create_lease", 80), simulation.MsgCreateLeaseFactory(m.keeper, m.images, m.nodes))
 	registry.Add(weights.Get("msg_fund_lease", 30), simulation.MsgFundLeaseFactory(m.keeper))
 	registry.Add(weights.Get("msg_update_lease", 30), simulation.MsgUpdateLeaseFactory(m.keeper))
 	registry.Add(weights.Get("msg_close_lease", 15), simulation.MsgCloseLeaseFactory(m.keeper))

@@ -20,9 +20,9 @@ func RandomizedGenState(simState *module.SimulationState) {
 // simulation of some hundred blocks, which are seconds to days apart.
 func RandomParams(r *rand.Rand) types.Params {
 	params := types.DefaultParams()
-	params.BillingPeriod = seconds(r, 60, 7_200)
+	params.BillingPeriod = seconds(r, 60, 1_800)
 	params.SettleGrace = time.Duration(r.Int63n(int64(params.BillingPeriod)))
-	params.StartDeadline = seconds(r, 1, 600)
+	params.StartDeadline = seconds(r, 60, 1_200)
 	params.DrainGrace = seconds(r, 0, 600)
 	params.TrialPeriod = seconds(r, 0, 600)
 	params.MaxWait = seconds(r, 60, 86_400)

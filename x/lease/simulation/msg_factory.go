@@ -3,6 +3,7 @@ package simulation
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	"cosmossdk.io/collections"
 	"cosmossdk.io/math"
@@ -73,8 +74,8 @@ func placements(
 	return found, agents, err
 }
 
-// MsgCreateLeaseFactory orders replicas of a published image.
-func MsgCreateLeaseFactory(k *keeper.Keeper, images Images) simsx.SimMsgFactoryFn[*types.MsgCreateLease] {
+// MsgCreateLeaseFactory orders replicas of a published image, three times in four at a price that some node asks.
+func MsgCreateLeaseFactory(k *keeper.Keeper, images Images, nodes Nodes) simsx.SimMsgFactoryFn[*types.MsgCreateLease] {
 	return func(ctx context.Context, testData *simsx.ChainDataSource, reporter simsx.SimulationReporter) ([]simsx.SimAccount, *types.MsgCreateLease) {
 		known, err := images.ExportGenesis(ctx)
 		if err != nil {
@@ -93,10 +94,17 @@ func MsgCreateLeaseFactory(k *keeper.Keeper, images Images) simsx.SimMsgFactoryF
 		}
 		r := testData.Rand()
 		tenant := testData.AnyAccount(reporter, simsx.WithSpendableBalance())
-		replicas := 1 + uint32(r.Intn(int(params.MaxReplicas)))
+		replicas := uint32(1)
+		if r.Bool() {
+			replicas += uint32(r.Intn(int(params.MaxReplicas)))
+		}
 		demand := image.Demand
 		demand.GeneralMilliSuns = max(demand.GeneralMilliSuns, params.MinDemandMilliSuns)
-		maxPrice := image.Royalty + 1 + uint64(r.Intn(100_000_000))
+		maxPrice, err := drawCap(ctx, nodes, image, demand, r)
+		if err != nil {
+			reporter.Skip(err.Error())
+			return nil, nil
+		}
 		least := types.PeriodAtCap(maxPrice, types.Ms(params.BillingPeriod)).MulRaw(int64(replicas))
 		deposit := least.MulRaw(int64(1 + r.Intn(5)))
 		if reporter.IsSkipped() || maxPrice > types.MaxPrice || deposit.GT(types.MaxAmount) ||
@@ -110,6 +118,29 @@ func MsgCreateLeaseFactory(k *keeper.Keeper, images Images) simsx.SimMsgFactoryF
 			Deposit: sdk.NewCoin(sunstypes.BaseDenom, deposit),
 		}
 	}
+}
+
+// drawCap draws the most that a placement-hour may cost: what a node that can run the image asks, or somewhat more; or
+// anything.
+func drawCap(
+	ctx context.Context, nodes Nodes, image uaitypes.Image, demand sunstypes.Demand, r *simsx.XRand,
+) (uint64, error) {
+	var asks []uint64
+	err := nodes.IterateNodes(ctx, func(node sunstypes.Node, _ sunstypes.NodeLoad) bool {
+		if node.Status == sunstypes.NODE_STATUS_ACTIVE && node.GeneralMilliSuns >= demand.GeneralMilliSuns &&
+			slices.Contains(image.Architectures(), node.Architecture) {
+			asks = append(asks, node.AskPrice)
+		}
+		return false
+	})
+	if err != nil {
+		return 0, err
+	}
+	if len(asks) == 0 || r.Intn(4) == 0 {
+		return image.Royalty + 1 + uint64(r.Intn(100_000_000)), nil
+	}
+	asked := types.HourPrice(asks[r.Intn(len(asks))], demand.GeneralMilliSuns, image.Royalty)
+	return asked.Uint64() + uint64(r.Intn(100_000)), nil
 }
 
 // MsgFundLeaseFactory funds any open lease from any account.

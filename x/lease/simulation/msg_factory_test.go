@@ -116,7 +116,7 @@ func TestFactoriesMakeValidMessages(t *testing.T) {
 	c := newChain(t, r)
 	k := c.leases
 	server := keeper.NewMsgServer(k)
-	create, start := simulation.MsgCreateLeaseFactory(k, c.images), simulation.MsgStartPlacementFactory(k, c.suns)
+	create, start := simulation.MsgCreateLeaseFactory(k, c.images, c.suns), simulation.MsgStartPlacementFactory(k, c.suns)
 	factories := []simsx.SimMsgFactoryX{
 		create, create, create, start, start, start, start, simulation.MsgFundLeaseFactory(k), simulation.MsgUpdateLeaseFactory(k),
 		simulation.MsgCloseLeaseFactory(k), simulation.MsgRejectPlacementFactory(k, c.suns), simulation.MsgMigratePlacementFactory(k),

@@ -26,9 +26,9 @@ func RandomizedGenState(simState *module.SimulationState) {
 // RandomParams draws params that let things happen within a simulation's few blocks, which are seconds to minutes apart.
 func RandomParams(r *rand.Rand) types.Params {
 	params := types.DefaultParams()
-	params.MaxGap = between(r, time.Second, 10*time.Minute)
-	params.EpochDuration = between(r, time.Second, time.Hour)
-	params.SilenceLimit = between(r, time.Second, time.Hour)
+	params.MaxGap = between(r, 10*time.Second, 10*time.Minute)
+	params.EpochDuration = between(r, time.Second, 30*time.Minute)
+	params.SilenceLimit = between(r, time.Minute, 2*time.Hour)
 	params.UnbondingPeriod = between(r, time.Second, 2*time.Hour)
 	params.MinBond = math.NewInt(1 + r.Int63n(1000))
 	params.BondPerSuns = math.NewInt(1 + r.Int63n(1000))
