@@ -4,9 +4,11 @@ package sim
 
 import (
 	"math/rand"
+	"strings"
 	"time"
 
 	"github.com/cosmos/cosmos-sdk/testutil/simsx"
+	sdk "github.com/cosmos/cosmos-sdk/types"
 	simtypes "github.com/cosmos/cosmos-sdk/types/simulation"
 
 	"github.com/isuncoin/isuncoin/app"
@@ -18,8 +20,14 @@ type factories struct {
 	total    int
 }
 
+// ownShare makes our modules' messages more frequent than the SDK's, which are many.
+const ownShare = 4
+
 // Add registers a factory.
 func (f *factories) Add(weight uint32, factory simsx.SimMsgFactoryX) {
+	if strings.HasPrefix(sdk.MsgTypeURL(factory.MsgType()), "/isun.") {
+		weight *= ownShare
+	}
 	f.weighted = append(f.weighted, simsx.WeightedFactory{Weight: weight, Factory: factory})
 	f.total += int(weight)
 }

@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	abci "github.com/cometbft/cometbft/abci/types"
 	cmtproto "github.com/cometbft/cometbft/proto/tendermint/types"
@@ -29,7 +30,11 @@ import (
 )
 
 // chain is the app as the simulator wants it.
-type chain struct{ *app.App }
+type chain struct {
+	*app.App
+	// time is that of the last block.
+	time *time.Time
+}
 
 // GetBaseApp gives the part that runs blocks.
 func (c chain) GetBaseApp() *baseapp.BaseApp { return c.BaseApp }
@@ -44,7 +49,9 @@ func newChain(
 	logger log.Logger, db dbm.DB, loadLatest bool, options servertypes.AppOptions, baseOptions ...func(*baseapp.BaseApp),
 ) chain {
 	a := app.NewAt(logger, db, options, baseOptions...)
+	last := new(time.Time)
 	a.SetEndBlocker(func(ctx sdk.Context) (sdk.EndBlock, error) {
+		*last = ctx.BlockTime()
 		end, err := a.EndBlocker(ctx)
 		if err != nil {
 			return end, err
@@ -64,7 +71,7 @@ func newChain(
 			panic(err)
 		}
 	}
-	return chain{a}
+	return chain{a, last}
 }
 
 func stateOf(c chain) simsx.SimStateFactory {
@@ -128,6 +135,13 @@ var ourModules = []string{"suns", "uai", "lease", "audit"}
 
 func exportsWhatItImported(t testing.TB, instance simsx.TestInstance[chain], _ []simtypes.Account) {
 	t.Helper()
+	// The simulator's last transactions came after their block's end. A block later everything is as it is between blocks.
+	_, err := instance.App.FinalizeBlock(&abci.RequestFinalizeBlock{
+		Height: instance.App.LastBlockHeight() + 1, Time: instance.App.time.Add(time.Second),
+	})
+	require.NoError(t, err)
+	_, err = instance.App.Commit()
+	require.NoError(t, err)
 	first, err := instance.App.ExportAppStateAndValidators(false, nil, nil)
 	require.NoError(t, err)
 

@@ -177,7 +177,7 @@ func (w *world) pause() time.Duration {
 		seconds = w.r.Intn(12 * 3600)
 	case 1, 2, 3:
 		seconds = w.r.Intn(20 * 60)
-	case 4, 5, 6, 7:
+	case 4, 5, 6, 7, 8, 9:
 		seconds = w.r.Intn(120)
 	}
 	return time.Duration(seconds)*time.Second + time.Duration(w.r.Intn(1000))*time.Millisecond
