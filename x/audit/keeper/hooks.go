@@ -21,6 +21,16 @@ type Hooks struct{ keeper Keeper }
 // Hooks are what x/suns and x/lease call.
 func (k Keeper) Hooks() Hooks { return Hooks{keeper: k} }
 
+// BeforeParamsChanged refuses a silence limit that nodes which attest in time would miss: governance shortens the interval
+// first.
+func (h Hooks) BeforeParamsChanged(ctx context.Context, suns sunstypes.Params) error {
+	params, err := h.keeper.GetParams(ctx)
+	if err != nil {
+		return err
+	}
+	return params.ValidateWith(suns)
+}
+
 // AfterNodeCheckedIn settles the node's earlier share and counts it into the running epoch.
 func (h Hooks) AfterNodeCheckedIn(ctx context.Context, node sunstypes.Node, epoch uint64) error {
 	return h.keeper.joinEpoch(ctx, node, epoch)

@@ -435,6 +435,17 @@ func TestUpdateParams(t *testing.T) {
 	require.Equal(t, params, response.Params)
 }
 
+// Params of x/suns must go with ours too, whichever changes.
+func TestSilenceLimitStaysAboveTheInterval(t *testing.T) {
+	f := newFixture(t)
+	interval := types.DefaultParams().AttestInterval
+	suns := sunstypes.DefaultParams()
+	suns.SilenceLimit = interval
+	require.ErrorIs(t, f.hooks.BeforeParamsChanged(f.Ctx, suns), types.ErrInvalidParams)
+	suns.SilenceLimit = interval + time.Millisecond
+	require.NoError(t, f.hooks.BeforeParamsChanged(f.Ctx, suns))
+}
+
 func mustKey(t *testing.T, node sunstypes.Node) sunstypes.NodeKey {
 	t.Helper()
 	key, err := node.ID.Key()

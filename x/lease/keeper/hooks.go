@@ -15,6 +15,9 @@ var _ sunstypes.Hooks = SunsHooks{}
 // SunsHooks are the keeper's hooks for x/suns.
 func (k *Keeper) SunsHooks() SunsHooks { return SunsHooks{k} }
 
+// BeforeParamsChanged does nothing.
+func (h SunsHooks) BeforeParamsChanged(context.Context, sunstypes.Params) error { return nil }
+
 // AfterNodeChanged has the end blocker index the node anew.
 func (h SunsHooks) AfterNodeChanged(ctx context.Context, id sunstypes.NodeID) error {
 	key, err := id.Key()

@@ -184,6 +184,12 @@ func (k *Keeper) updateLease(ctx context.Context, key types.LeaseKey, lease *typ
 	if msg.MaxPrice != 0 {
 		lease.MaxPrice = msg.MaxPrice
 	}
+	if lease.Replicas <= before.Replicas {
+		// Governance may have raised the least demand or lowered the most replicas since: the tenant of an older order must
+		// still be able to scale it down or reprice it.
+		params.MinDemandMilliSuns = min(params.MinDemandMilliSuns, before.Demand.GeneralMilliSuns)
+		params.MaxReplicas = max(params.MaxReplicas, before.Replicas)
+	}
 	if err := validateOrder(params, image, lease.Demand, lease.Replicas, lease.MaxPrice); err != nil {
 		return err
 	}

@@ -159,6 +159,39 @@ func TestUpdateLeaseRefusals(t *testing.T) {
 }
 
 // Rules bind an update too: the new image must run where the lease may.
+// Governance tightens the bounds under an order: it may stay as it was, shrink or be repriced, and not grow.
+func TestOlderOrdersKeepTheirBounds(t *testing.T) {
+	demand := func(milliSuns uint64) *sunstypes.Demand { return &sunstypes.Demand{GeneralMilliSuns: milliSuns} }
+	for _, tc := range []struct {
+		name   string
+		change types.MsgUpdateLease
+		err    error
+	}{
+		{"fewer replicas", types.MsgUpdateLease{Replicas: 3}, nil},
+		{"fewer replicas, within the new bounds", types.MsgUpdateLease{Replicas: 1}, nil},
+		{"another cap", types.MsgUpdateLease{MaxPrice: 12_000}, nil},
+		{"the same demand", types.MsgUpdateLease{Demand: demand(1_500)}, nil},
+		{"more demand", types.MsgUpdateLease{Demand: demand(1_501)}, nil},
+		{"less demand", types.MsgUpdateLease{Demand: demand(1_499)}, types.ErrInvalidDemand},
+		{"more replicas", types.MsgUpdateLease{Replicas: 5}, types.ErrInvalidDemand},
+		{"more replicas of the new least demand", types.MsgUpdateLease{Replicas: 5, Demand: demand(2_000)}, types.ErrInvalidReplicas},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			f := newFixture(t)
+			id := f.lease(func(m *types.MsgCreateLease) { m.Replicas, m.Demand = 4, demand(1_500) })
+			params := testParams()
+			params.MinDemandMilliSuns, params.MaxReplicas = 2_000, 2
+			require.NoError(t, deliver(f, f.msgs.UpdateParams,
+				&types.MsgUpdateParams{Authority: f.Authority.String(), Params: params}))
+			tc.change.Tenant, tc.change.Number = id.Tenant, id.Number
+			require.ErrorIs(t, deliver(f, f.msgs.UpdateLease, &tc.change), tc.err)
+			f.NextBlock(time.Second)
+			f.close(id)
+			f.NextBlock(time.Second)
+		})
+	}
+}
+
 func TestUpdateToAnImageThatRunsNowhereAllowed(t *testing.T) {
 	f := newFixture(t)
 	id := f.lease(func(m *types.MsgCreateLease) { m.Rules.Architectures = []string{"amd64"} })

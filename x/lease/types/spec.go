@@ -67,12 +67,12 @@ func (r PlacementRules) Validate() error {
 		}
 	}
 	for _, node := range r.Avoid {
-		if err := node.Validate(); err != nil {
+		if _, err := node.Canonical(); err != nil {
 			return ErrInvalidRules.Wrapf("avoid: %s", err)
 		}
 	}
 	if r.Node != nil {
-		if err := r.Node.Validate(); err != nil {
+		if _, err := r.Node.Canonical(); err != nil {
 			return ErrInvalidRules.Wrapf("node: %s", err)
 		}
 	}

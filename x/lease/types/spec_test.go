@@ -69,6 +69,9 @@ func TestPlacementRulesBounds(t *testing.T) {
 		{"most avoided", types.PlacementRules{Avoid: listOf(types.MaxListed, avoid)}, true},
 		{"too many avoided", types.PlacementRules{Avoid: listOf(types.MaxListed+1, avoid)}, false},
 		{"avoided node without number", types.PlacementRules{Avoid: []sunstypes.NodeID{{Operator: node.Operator}}}, false},
+		{"avoided node in another spelling", types.PlacementRules{Avoid: []sunstypes.NodeID{
+			{Operator: strings.ToUpper(node.Operator), Number: 1},
+		}}, false},
 		{"avoided node of nobody", types.PlacementRules{Avoid: []sunstypes.NodeID{nobody}}, false},
 		{"a node", types.PlacementRules{Node: &node}, true},
 		{"a node of nobody", types.PlacementRules{Node: &nobody}, false},

@@ -245,6 +245,10 @@ func (h *hooks) take() []string {
 	return calls
 }
 
+func (h *hooks) BeforeParamsChanged(_ context.Context, params types.Params) error {
+	return h.note("params", params.SilenceLimit)
+}
+
 func (h *hooks) AfterNodeChanged(_ context.Context, id types.NodeID) error {
 	return h.note("changed", id.Number)
 }

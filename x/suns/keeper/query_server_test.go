@@ -1,6 +1,7 @@
 package keeper_test
 
 import (
+	"errors"
 	"testing"
 	"time"
 
@@ -126,6 +127,11 @@ func TestUpdateParams(t *testing.T) {
 	require.ErrorIs(t, err, types.ErrUnauthorized)
 	_, err = deliver(f, f.msgs.UpdateParams, &types.MsgUpdateParams{Authority: f.Authority.String()})
 	require.ErrorIs(t, err, types.ErrInvalidParams)
+	misfit := errors.New("does not go with the params above")
+	f.hooks.fail = map[string]error{"params": misfit}
+	_, err = deliver(f, f.msgs.UpdateParams, &types.MsgUpdateParams{Authority: f.Authority.String(), Params: params})
+	require.ErrorIs(t, err, misfit)
+	f.hooks.fail = nil
 	_, events, err := deliverEvents(f, f.msgs.UpdateParams, &types.MsgUpdateParams{Authority: f.Authority.String(), Params: params})
 	require.NoError(t, err)
 	require.Equal(t, []types.EventParamsUpdated{{Authority: f.Authority.String()}},

@@ -106,7 +106,7 @@ func ExportPayouts(ctx context.Context, queue duequeue.Queue[NodeKey]) (payouts 
 func (g GenesisState) validateOperators() error {
 	var previous sdk.AccAddress
 	for i, operator := range g.Operators {
-		id, err := NodeID{Operator: operator.Operator, Number: operator.Number}.Key()
+		id, err := NodeID{Operator: operator.Operator, Number: operator.Number}.Canonical()
 		if err != nil {
 			return fmt.Errorf("operators[%d]: %w", i, err)
 		}
@@ -126,7 +126,7 @@ func (g GenesisState) validateNodes() error {
 	agents := make(map[string]bool, len(g.Nodes))
 	var previous []byte
 	for i, node := range g.Nodes {
-		key, err := node.Node.ID.Key()
+		key, err := node.Node.ID.Canonical()
 		if err != nil {
 			return fmt.Errorf("nodes[%d]: %w", i, err)
 		}

@@ -15,6 +15,9 @@ const (
 // Hooks let the modules above x/suns follow what happens to nodes. Those called from a transaction may write only records
 // of the node itself; shared work belongs in the end blocker. An error undoes the transition.
 type Hooks interface {
+	// BeforeParamsChanged: governance asks for other params. An error refuses them: they do not go with those of a module
+	// above.
+	BeforeParamsChanged(ctx context.Context, params Params) error
 	// AfterNodeChanged: a node was registered, or its price, capacity, place or status changed. May be called from a
 	// transaction.
 	AfterNodeChanged(ctx context.Context, id NodeID) error
@@ -47,6 +50,11 @@ func (m MultiHooks) each(call func(Hooks) error) error {
 		}
 	}
 	return nil
+}
+
+// BeforeParamsChanged implements Hooks.
+func (m MultiHooks) BeforeParamsChanged(ctx context.Context, params Params) error {
+	return m.each(func(h Hooks) error { return h.BeforeParamsChanged(ctx, params) })
 }
 
 // AfterNodeChanged implements Hooks.

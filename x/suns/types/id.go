@@ -48,14 +48,20 @@ func (id NodeID) Key() (NodeKey, error) {
 	if err != nil {
 		return NodeKey{}, ErrInvalidNodeID.Wrapf("operator %.80q is not an address", id.Operator)
 	}
-	// An address in upper case is the same key: one node would have two ids.
-	if operator.String() != id.Operator {
-		return NodeKey{}, ErrInvalidNodeID.Wrapf("operator %.80q is not in lower case", id.Operator)
-	}
 	if id.Number == 0 {
 		return NodeKey{}, ErrInvalidNodeID.Wrap("node numbers begin at 1")
 	}
 	return collections.Join(operator, id.Number), nil
+}
+
+// Canonical is Key for an id that is kept in state: its operator must be written as the chain writes it. An address in upper
+// case is the same key, and one node would have two ids.
+func (id NodeID) Canonical() (NodeKey, error) {
+	key, err := id.Key()
+	if err == nil && NodeIDFromKey(key) != id {
+		err = ErrInvalidNodeID.Wrapf("operator %.80q is not in lower case", id.Operator)
+	}
+	return key, err
 }
 
 // Validate says whether the id is well formed.

@@ -61,10 +61,24 @@ func TestNodeIDs(t *testing.T) {
 	key, err := id.Key()
 	require.NoError(t, err)
 	require.Equal(t, id, types.NodeIDFromKey(key))
-	for _, s := range []string{"", "7", operator.String(), operator.String() + "/", operator.String() + "/0", operator.String() + "/x", "x/1", strings.ToUpper(operator.String()) + "/7"} {
+	for _, s := range []string{"", "7", operator.String(), operator.String() + "/", operator.String() + "/0", operator.String() + "/x", "x/1"} {
 		_, err := types.ParseNodeID(s)
 		require.ErrorIs(t, err, types.ErrInvalidNodeID, s)
 	}
+}
+
+func TestNodeIDsInStateAreInLowerCase(t *testing.T) {
+	id := types.NewNodeID(sdk.AccAddress([]byte("operator____________")), 7)
+	key, err := id.Key()
+	require.NoError(t, err)
+	canonical, err := id.Canonical()
+	require.NoError(t, err)
+	require.Equal(t, key, canonical)
+	id.Operator = strings.ToUpper(id.Operator)
+	_, err = id.Key()
+	require.NoError(t, err)
+	_, err = id.Canonical()
+	require.ErrorIs(t, err, types.ErrInvalidNodeID)
 }
 
 func FuzzParseNodeID(f *testing.F) {
