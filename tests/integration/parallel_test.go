@@ -267,7 +267,7 @@ func TestDisjointTransactionsRunOnce(t *testing.T) {
 			if c.disjoint {
 				require.Equal(t, crowdSize, ran)
 			} else {
-				require.Greater(t, ran, crowdSize, "nothing is shared here any more: say so in docs/development.md")
+				require.Greater(t, ran, crowdSize, "nothing is shared here any more: say so in docs/validators.md")
 			}
 		})
 	}
