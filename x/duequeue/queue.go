@@ -5,6 +5,7 @@ package duequeue
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"cosmossdk.io/collections"
@@ -38,6 +39,40 @@ func (q Queue[K]) Name() string { return q.name }
 // Push puts an item in the queue, due at a time in chain-clock milliseconds.
 func (q Queue[K]) Push(ctx context.Context, dueMs uint64, item K) error {
 	return q.Entries.Set(ctx, collections.Join(dueMs, item))
+}
+
+// PushOnce puts an item in the queue unless it still stands where an earlier call put it: who asks again for what waits
+// neither loses his turn nor takes others'. places remembers where that is; an item whose turn came may be put in again.
+func (q Queue[K]) PushOnce(ctx context.Context, places collections.Map[K, uint64], dueMs uint64, item K) error {
+	place, err := places.Get(ctx, item)
+	switch {
+	case errors.Is(err, collections.ErrNotFound):
+	case err != nil:
+		return err
+	default:
+		waits, err := q.Entries.Has(ctx, collections.Join(place, item))
+		if err != nil || waits {
+			return err
+		}
+	}
+	if err := places.Set(ctx, item, dueMs); err != nil {
+		return err
+	}
+	return q.Push(ctx, dueMs, item)
+}
+
+// RestorePlaces computes the places of PushOnce from the queue, after an import.
+func (q Queue[K]) RestorePlaces(ctx context.Context, places collections.Map[K, uint64]) error {
+	entries, err := q.Due(ctx, ^uint64(0), ^uint32(0))
+	if err != nil {
+		return err
+	}
+	for _, entry := range entries {
+		if err := places.Set(ctx, entry.K2(), entry.K1()); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // Remove takes an item out; taking out what is not there is no error.

@@ -50,6 +50,9 @@ func (k Keeper) InitGenesis(ctx context.Context, genesis types.GenesisState) err
 	if err := sunstypes.ImportPayouts(ctx, k.PayoutQueue, genesis.Payouts); err != nil {
 		return err
 	}
+	if err := k.PayoutQueue.RestorePlaces(ctx, k.PayoutPlaces); err != nil {
+		return err
+	}
 	if err := k.Quarantine.Import(ctx, genesis.Quarantine, genesis.Quarantined); err != nil {
 		return err
 	}

@@ -107,6 +107,9 @@ func (k Keeper) removeNode(ctx context.Context, id sunstypes.NodeID) error {
 	if err := k.pay(ctx, key); err != nil {
 		return err
 	}
+	if err := k.PayoutPlaces.Remove(ctx, key); err != nil {
+		return err
+	}
 	return k.Attestations.Remove(ctx, key)
 }
 

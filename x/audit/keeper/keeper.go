@@ -49,6 +49,8 @@ type Keeper struct {
 
 	// PayoutQueue: (due ms, (operator, node number))
 	PayoutQueue duequeue.Queue[sunstypes.NodeKey]
+	// PayoutPlaces: (operator, node number) -> where the node stood last in PayoutQueue
+	PayoutPlaces collections.Map[sunstypes.NodeKey, uint64]
 	// Quarantine holds block work that failed.
 	Quarantine duequeue.Quarantine
 }
@@ -81,7 +83,9 @@ func NewKeeper(
 		Pool: collections.NewItem(sb, types.PoolPrefix, "pool", codec.CollValue[types.PoolState](cdc)),
 
 		PayoutQueue: duequeue.NewQueue(sb, types.PayoutQueuePrefix, types.PayoutQueueName, node),
-		Quarantine:  duequeue.NewQuarantine(sb, types.QuarantinePrefix, types.QuarantineCountPrefix, cdc),
+		PayoutPlaces: collections.NewMap(
+			sb, types.PayoutPlacesPrefix, "payout_places", node, collections.Uint64Value),
+		Quarantine: duequeue.NewQuarantine(sb, types.QuarantinePrefix, types.QuarantineCountPrefix, cdc),
 	}
 	schema, err := sb.Build()
 	if err != nil {

@@ -67,7 +67,7 @@ func (k Keeper) withdraw(ctx context.Context, id sunstypes.NodeID) error {
 	if err != nil {
 		return err
 	}
-	return k.PayoutQueue.Push(ctx, now, key)
+	return k.PayoutQueue.PushOnce(ctx, k.PayoutPlaces, now, key)
 }
 
 // settle moves a node's share of a closed epoch to what it has accrued, and says what is to be counted as claimed of that

@@ -26,6 +26,7 @@ var (
 	PayoutQueuePrefix     = collections.NewPrefix(7)
 	QuarantinePrefix      = collections.NewPrefix(8)
 	QuarantineCountPrefix = collections.NewPrefix(9)
+	PayoutPlacesPrefix    = collections.NewPrefix(10)
 )
 
 const (

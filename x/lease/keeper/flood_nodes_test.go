@@ -229,7 +229,7 @@ func TestLostNodesGoFirst(t *testing.T) {
 // All nodes of a country fall silent at once: their placements move within as many blocks as the budget takes, and run again
 // in the next country, while a lease elsewhere is matched at once.
 func TestACountryFallsSilent(t *testing.T) {
-	f := newFixture(t, func(p *types.Params) { p.StartDeadline, p.Budgets.Evictions = 10 * time.Minute, 50 })
+	f := newFixture(t, func(p *types.Params) { p.StartDeadline, p.Budgets.Evictions = 10*time.Minute, 50 })
 	const silent, each = 20, 10
 	var ids []types.LeaseID
 	for i := range silent {

@@ -33,6 +33,9 @@ func (k *Keeper) InitGenesis(ctx context.Context, genesis *types.GenesisState) e
 	if err := types.ImportPayouts(ctx, k.PayoutQueue, genesis.Payouts); err != nil {
 		return err
 	}
+	if err := k.PayoutQueue.RestorePlaces(ctx, k.PayoutPlaces); err != nil {
+		return err
+	}
 	for _, operator := range genesis.Operators {
 		key, err := types.NodeID{Operator: operator.Operator, Number: operator.Number}.Key()
 		if err != nil {

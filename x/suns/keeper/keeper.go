@@ -47,6 +47,8 @@ type Keeper struct {
 	UnbondingQueue duequeue.Queue[types.NodeKey]
 	// PayoutQueue: (asked at ms, node): whose accrued reward is to be paid
 	PayoutQueue duequeue.Queue[types.NodeKey]
+	// PayoutPlaces: (operator, number) -> where the node stood last in PayoutQueue
+	PayoutPlaces collections.Map[types.NodeKey, uint64]
 
 	// Rewards: (operator, number) -> the node's side of the maintenance reward
 	Rewards collections.Map[types.NodeKey, types.NodeReward]
@@ -86,6 +88,7 @@ func NewKeeper(
 		DeadlineQueue:  duequeue.NewQueue(sb, types.DeadlineQueuePrefix, "deadline_queue", node),
 		UnbondingQueue: duequeue.NewQueue(sb, types.UnbondingQueuePrefix, "unbonding_queue", node),
 		PayoutQueue:    duequeue.NewQueue(sb, types.PayoutQueuePrefix, "payout_queue", node),
+		PayoutPlaces:   collections.NewMap(sb, types.PayoutPlacesPrefix, "payout_places", node, collections.Uint64Value),
 
 		Rewards: collections.NewMap(sb, types.RewardsPrefix, "rewards", node, codec.CollValue[types.NodeReward](cdc)),
 		PendingCheckIns: collections.NewMap(

@@ -81,7 +81,7 @@ func (k *Keeper) WithdrawRewards(ctx context.Context, id types.NodeID) (math.Int
 		if err != nil {
 			return math.Int{}, err
 		}
-		if err := k.PayoutQueue.Push(ctx, now, key); err != nil {
+		if err := k.PayoutQueue.PushOnce(ctx, k.PayoutPlaces, now, key); err != nil {
 			return math.Int{}, err
 		}
 	}

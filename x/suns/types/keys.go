@@ -35,4 +35,5 @@ var (
 	EmissionPrefix         = collections.NewPrefix(16)
 	QuarantinePrefix       = collections.NewPrefix(17)
 	QuarantineCountPrefix  = collections.NewPrefix(18)
+	PayoutPlacesPrefix     = collections.NewPrefix(19)
 )
