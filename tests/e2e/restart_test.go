@@ -6,13 +6,18 @@ import (
 	"path/filepath"
 	"strconv"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
 	"github.com/isuncoin/isuncoin/tests/stack"
 )
 
-// A chain that was stopped goes on from its data, and so does what runs on it.
+// outage is how long the chain stands still: several times the silence limit, by the clock on the wall.
+const outage = time.Minute
+
+// A chain that was stopped for longer than any limit goes on from its data, and so does what runs on it: by the chain's clock
+// no time has passed. Its workers cannot know that, and freeze their containers before the limit until it answers again.
 func TestChainRestart(t *testing.T) {
 	f := newFixture(t)
 	worker := f.join("worker-1", "operator", "1000000")
@@ -21,13 +26,24 @@ func TestChainRestart(t *testing.T) {
 	lease := f.deploy(1, "5")
 	placement := lease.Running()[0]
 
+	f.await(lease.Lease, "an hour is billed", func(l stack.Lease) bool { return l.Bill.Periods >= 1 })
+	container := f.awaitContainers(worker.Node, 1)[0]
+	lost := f.unserved(worker)
 	require.NoError(t, f.StopChain())
+	began := time.Now()
 	f.awaitAnswer(placement) // the tenant's service does not need the chain
+	f.awaitStatus(container, "paused")
+	frozen := time.Since(began)
+	require.Less(t, frozen, silence, "too late: the chain would have placed it elsewhere")
+	require.Greater(t, frozen, silence/2, "too early: a chain that hesitates stops nobody's service")
+	time.Sleep(time.Until(began.Add(outage))) // the fault itself
 	require.NoError(t, f.StartChain())
 	stopped := f.awaitHeight(before.height + 1)
 
 	f.awaitHeight(stopped + 2)
 	f.requireGoesOn(lease, placement, worker)
+	require.Equal(t, []string{container}, f.awaitContainers(worker.Node, 1))
+	require.Less(t, f.unserved(worker)-lost, silence, "the minute did not pass for the chain")
 	closed := f.close(lease.Lease)
 	f.requirePaid(before, f.holdings("operator"), []stack.Bill{closed.Bill}, "operator")
 }

@@ -95,6 +95,15 @@ func (d Docker) Status(ctx context.Context, id string) (string, error) {
 	return inspected.State.Status, nil
 }
 
+// Started is when a container's process was started last, as the engine writes it.
+func (d Docker) Started(ctx context.Context, id string) (string, error) {
+	inspected, err := d.api.ContainerInspect(ctx, id)
+	if err != nil {
+		return "", err
+	}
+	return inspected.State.StartedAt, nil
+}
+
 func chainLabel(chainID string) filters.KeyValuePair {
 	return filters.Arg("label", "isun.chain="+chainID)
 }
