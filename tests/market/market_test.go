@@ -31,17 +31,18 @@ type operation struct {
 
 // operations begin with the block's end: the shrinker prefers it.
 var operations = []operation{
-	{34, func(w *world) { w.block(w.gap()) }},
+	{35, func(w *world) { w.block(w.gap()) }},
 	{12, (*world).createLease},
-	{16, (*world).fundLease},
+	{9, (*world).fundLease},
 	{14, (*world).updateLease},
 	{3, (*world).closeLease},
-	{8, (*world).migratePlacement},
+	{7, (*world).migratePlacement},
+	{1, (*world).migrateMuch},
 	{1, (*world).strangerCloses},
 	{30, (*world).startAll},
 	{6, (*world).startAny},
 	{5, (*world).rejectPlacement},
-	{34, (*world).attestAll},
+	{40, (*world).attestAll},
 	{18, (*world).attestOddly},
 	{22, (*world).checkIn},
 	{2, (*world).die},
@@ -105,7 +106,9 @@ func TestMarket(t *testing.T) {
 		rapid.Check(t, func(rt *rapid.T) { runSequence(t, rt, counts) })
 	}
 	counts.log(t)
-	counts.require(t)
+	if want >= messages {
+		counts.require(t)
+	}
 }
 
 // setDefault sets a flag of rapid that the command line left alone.
@@ -125,20 +128,9 @@ func runSequence(t *testing.T, rt *rapid.T, counts *tally) {
 	counts.sequences++
 }
 
-// open puts a few nodes and images into the market, so that a sequence begins with something to rent. Every other chain does
-// not run by the first params, and every fourth has time for one thing of a kind in a block.
+// open puts a few nodes and images into the market, so that a sequence begins with something to rent.
 func (w *world) open() {
-	for range w.pick(2, "other params") * 10 {
-		w.govern()
-	}
-	if w.chance(4, "tight budgets") {
-		params := w.params.lease
-		params.Budgets = leasetypes.BlockBudgets{
-			LeaseUpdates: 1, Matches: 1, Retries: 1, Endings: 1, Evictions: 1, DuePlacements: 1, DueLeases: 1, NodeBackoffs: 1,
-			Prunes: 1, Reindexes: 1,
-		}
-		w.changeLeaseParams(w.Authority.String(), params)
-	}
+	w.chooseParams()
 	for range 3 {
 		w.publishImage()
 	}
@@ -146,6 +138,28 @@ func (w *world) open() {
 		w.registerNode()
 	}
 	w.block(time.Second)
+}
+
+// chooseParams gives every other chain other params than the first ones, every third time for one thing of a kind in a block
+// alone, and every third hours that are over before that is done.
+func (w *world) chooseParams() {
+	for range w.pick(2, "other params") * 10 {
+		w.govern()
+	}
+	params := w.params.lease
+	if w.chance(3, "tight budgets") {
+		params.Budgets = leasetypes.BlockBudgets{
+			LeaseUpdates: 1, Matches: 1, Retries: 1, Endings: 1, Evictions: 1, DuePlacements: 1, DueLeases: 1, NodeBackoffs: 1,
+			Prunes: 1, Reindexes: 1,
+		}
+		for range w.pick(3, "wider budgets") {
+			w.changeBudget(&params.Budgets)
+		}
+	}
+	if w.chance(3, "short hours") {
+		params.BillingPeriod, params.SettleGrace = w.duration("short hour", 7, 1, 20), 0
+	}
+	w.changeLeaseParams(w.Authority.String(), params)
 }
 
 // closeEverything closes every lease and retires every node: then nothing is left, no coin in escrow, no bond, no

@@ -16,7 +16,7 @@ const maxNodes = 10
 
 func (w *world) machine() nodeSpec {
 	spec := nodeSpec{
-		suns: uint64(1 + w.pick(6, "SUNS less one")), arch: "amd64", country: oneOf(w, "country", "TW", "TW", "DE", "US"),
+		suns: uint64(2 + w.pick(7, "SUNS less two")), arch: "amd64", country: oneOf(w, "country", "TW", "TW", "DE", "US"),
 		zone: oneOf(w, "zone", "east", "west", ""),
 	}
 	if w.chance(5, "arm") {
@@ -27,7 +27,7 @@ func (w *world) machine() nodeSpec {
 }
 
 func (w *world) ask() uint64 {
-	return oneOf[uint64](w, "ask", 3_600, 1_000, 1_001, 3_599, 7_919, 65_537, 1_000_003)
+	return oneOf[uint64](w, "ask", 3_600, 1_000, 1_001, 3_599, 2_002, 7_919, 1_000_003)
 }
 
 // agentKey is what a node's agent signs with.

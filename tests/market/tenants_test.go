@@ -24,9 +24,9 @@ func (w *world) createLease() {
 	tenant := people[oneOf(w, "tenant", tenants...)].String()
 	demand := w.demand(picture)
 	replicas := uint32(1 + w.pick(4, "replicas less one"))
-	maxPrice := oneOf[uint64](w, "cap", 20_000, 5_000, 2_001, 100_003, 3_000_000, 60_000_000)
+	maxPrice := w.maxPrice(picture, demand)
 	least := (maxPrice*w.periodSeconds() + 3_599) / 3_600 * uint64(replicas)
-	deposit := int64(least * oneOf[uint64](w, "periods", 1, 2, 3, 10))
+	deposit := int64(least * oneOf[uint64](w, "periods", 1, 2, 1, 1, 10))
 	if w.chance(20, "short deposit") {
 		deposit--
 	}
@@ -38,11 +38,21 @@ func (w *world) createLease() {
 	if err != nil {
 		return
 	}
+	require.False(w.T, picture.retired, "%s is deprecated", picture.ref)
 	w.leases = append(w.leases, &lease{
 		id: leasetypes.LeaseID{Tenant: tenant, Number: response.Number}, image: picture, demand: demand, replicas: replicas,
 		rules: rules, maxPrice: maxPrice, balance: deposit, deposited: deposit,
 	})
 	w.move(tenant, escrowAccount, deposit)
+}
+
+// maxPrice is generous or too little or, half of the time, just what a node asks.
+func (w *world) maxPrice(picture *image, demand sunstypes.Demand) uint64 {
+	if nodes := w.liveNodes(); len(nodes) > 0 && w.chance(2, "just enough") {
+		n := nodes[w.pick(len(nodes), "node to pay")]
+		return (n.ask*demand.GeneralMilliSuns+999)/1_000 + picture.royalty
+	}
+	return oneOf[uint64](w, "cap", 20_000, 60_000, 3_000_000, 100_003, 2_001)
 }
 
 func (w *world) periodSeconds() uint64 { return ms(w.params.lease.BillingPeriod) / 1000 }
@@ -177,10 +187,19 @@ func (w *world) closeLease() {
 	}
 }
 
-func (w *world) migratePlacement() {
-	l := w.anyLease()
+func (w *world) migratePlacement() { w.migrate(w.anyLease(), uint32(w.pick(4, "replica"))) }
+
+// migrateMuch asks for more than a block of a tight chain ends.
+func (w *world) migrateMuch() {
+	for _, l := range w.openLeases() {
+		for replica := range l.replicas {
+			w.migrate(l, replica)
+		}
+	}
+}
+
+func (w *world) migrate(l *lease, replica uint32) {
 	id := w.leaseID(l)
-	replica := uint32(w.pick(4, "replica"))
 	_, err := send(w, "migrate placement", w.leaseMsgs.MigratePlacement,
 		&leasetypes.MsgMigratePlacement{Tenant: id.Tenant, Number: id.Number, Replica: replica},
 		"%s#%d/%d", nick(id.Tenant), id.Number, replica)
