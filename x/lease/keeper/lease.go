@@ -236,8 +236,11 @@ func (k *Keeper) requestClose(ctx context.Context, key types.LeaseKey, lease *ty
 	return emit(ctx, &types.EventLeaseClosing{Tenant: lease.ID.Tenant, Number: lease.ID.Number, Reason: reason})
 }
 
+// listedPerUnit is how many placements are read for what ending or queueing one costs.
+const listedPerUnit = 10
+
 // reconcileLeases works off the queue of leases to fit to their orders. The budget counts replicas that are ended or queued,
-// so that a lease which changes all of its many costs more than one that changes none.
+// and a tenth of what is read, so that a lease which changes all of its many costs more than one that changes none.
 func (k *Keeper) reconcileLeases(ctx context.Context, now uint64, budget uint32) error {
 	changed := uint32(0)
 	return processCosts(ctx, k, k.LeaseUpdateQueue, now, budget, leaseName, &changed,
@@ -260,6 +263,7 @@ func (k *Keeper) reconcileLease(ctx context.Context, key types.LeaseKey, changed
 	if err != nil {
 		return err
 	}
+	b.work = uint32(len(placements)) / listedPerUnit
 	for _, p := range placements {
 		b.lease.Started = b.lease.Started || p.StartedMs != 0
 	}
