@@ -1,0 +1,37 @@
+package keeper_test
+
+import (
+	"testing"
+
+	sdk "github.com/cosmos/cosmos-sdk/types"
+	authtypes "github.com/cosmos/cosmos-sdk/x/auth/types"
+	govtypes "github.com/cosmos/cosmos-sdk/x/gov/types"
+	"github.com/cosmos/gogoproto/grpc"
+
+	sunstypes "github.com/isuncoin/isuncoin/x/suns/types"
+	"github.com/isuncoin/isuncoin/x/testkit"
+	"github.com/isuncoin/isuncoin/x/uai/types"
+)
+
+func FuzzMsg(f *testing.F) {
+	publish := publishMsg(alice, "new", "1")
+	publish.Demand.Accelerator = &sunstypes.AcceleratorDemand{Kind: sunstypes.KindGPU, Model: "RTX 4090", Count: 1, MilliSuns: 1}
+	publish.Health = &types.HealthCheck{
+		Kind: types.HealthHTTP, Port: "web", Path: "/", IntervalSeconds: 10, TimeoutSeconds: 5, Retries: 3, StartPeriodSeconds: 1,
+	}
+	publish.Volumes = []types.Volume{{Name: "data", Path: "/data", SizeMiB: 1}}
+	publish.Reference = "docker.io/library/nginx"
+	authority := authtypes.NewModuleAddress(govtypes.ModuleName).String()
+	testkit.FuzzMsg(f, []sdk.Msg{
+		publish,
+		&types.MsgDeprecateImage{Owner: alice, Image: alice + "/web:1"},
+		&types.MsgTransferImage{Owner: alice, Image: alice + "/web:1", NewOwner: bob},
+		&types.MsgUpdateParams{Authority: authority, Params: types.DefaultParams()},
+	}, func(t *testing.T) testkit.FuzzTarget {
+		chain := newFixture(t)
+		chain.publish(alice, "web", "1")
+		return testkit.FuzzTarget{Fixture: chain.Fixture, Register: func(router grpc.Server) {
+			types.RegisterMsgServer(router, chain.msg)
+		}}
+	})
+}
