@@ -43,21 +43,17 @@ func power(nodes int) string {
 // samples are what was measured of each market.
 type samples map[*market][]float64
 
-// median is robust against what else runs on the machine, since markets take turns.
-func (s samples) median(m *market) float64 {
-	sorted := slices.Clone(s[m])
-	slices.Sort(sorted)
-	return sorted[len(sorted)/2]
-}
+// best is what a market can do: everything slower is what else ran on the machine (docs/benchmarks.md).
+func (s samples) best(m *market) float64 { return slices.Min(s[m]) }
 
 // compare reports a figure of each market and how the larger ones compare with the first.
 func (s samples) compare(b *testing.B, name, unit string, all []*market) {
 	b.Helper()
 	for i, m := range all {
-		report.Figure(b, fmt.Sprintf("%s_%s_%s", name, power(m.spec.nodes), unit), s.median(m))
+		report.Figure(b, fmt.Sprintf("%s_%s_%s", name, power(m.spec.nodes), unit), s.best(m))
 		if i > 0 {
 			report.Figure(b, fmt.Sprintf("%s_%s_vs_%s", name, power(m.spec.nodes), power(all[0].spec.nodes)),
-				s.median(m)/s.median(all[0]))
+				s.best(m)/s.best(all[0]))
 		}
 	}
 }
@@ -71,9 +67,9 @@ func marketsOf(b *testing.B, oneOwner bool, sizes ...int) []*market {
 	return all
 }
 
-// takeTurns measures every market in every round, as often as the benchmark's time allows. In its turn a market is measured
-// a few times and the best counts: the first pays for the processor's caches, which the other markets filled. The collector
-// rests, since the largest market's heap would otherwise be paid for by whoever is measured while it runs.
+// takeTurns measures every market in every round, as often as the benchmark's time allows, a few times in a row: the first
+// time pays for the processor's caches, which the other markets filled. The collector rests, since the largest market's heap
+// would otherwise be paid for by whoever is measured while it runs.
 func takeTurns(b *testing.B, rounds, tries int, all []*market, measure func(m *market) float64) samples {
 	b.Helper()
 	runtime.GC()
@@ -85,11 +81,9 @@ func takeTurns(b *testing.B, rounds, tries int, all []*market, measure func(m *m
 	for b.Loop() {
 		for range rounds {
 			for _, m := range all {
-				best := measure(m)
-				for range tries - 1 {
-					best = min(best, measure(m))
+				for range tries {
+					found[m] = append(found[m], measure(m))
 				}
-				found[m] = append(found[m], best)
 			}
 		}
 	}
