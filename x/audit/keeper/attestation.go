@@ -2,10 +2,6 @@ package keeper
 
 import (
 	"context"
-	"errors"
-
-	"cosmossdk.io/collections"
-
 	sdk "github.com/cosmos/cosmos-sdk/types"
 
 	"github.com/isuncoin/isuncoin/x/audit/types"
@@ -38,17 +34,9 @@ func (k Keeper) attest(ctx context.Context, msg *types.MsgAttestUsage) (attestRe
 	if err := k.advanceSequence(ctx, node.ID, msg.Sequence); err != nil {
 		return attestResult{}, err
 	}
-	var result attestResult
-	for i, entry := range msg.Entries {
-		credited, err := k.recordUsage(ctx, node.ID, keys[i], entry)
-		if errors.Is(err, leasetypes.ErrPlacementSettled) {
-			result.skipped++
-			err = emitSkipped(ctx, keys[i])
-		}
-		if err != nil {
-			return attestResult{}, err
-		}
-		result.creditedMs += credited
+	result, err := k.recordUsage(ctx, node.ID, keys, msg.Entries)
+	if err != nil {
+		return attestResult{}, err
 	}
 	if node.Live() { // a retired node attests what it served up to its end, and is no longer expected to be alive
 		if err := k.suns.RecordCheckIn(ctx, node.ID); err != nil {
@@ -81,26 +69,36 @@ func (k Keeper) advanceSequence(ctx context.Context, id sunstypes.NodeID, sequen
 	return k.Attestations.Set(ctx, key, types.NodeAttestation{Sequence: sequence, AttestedMs: now})
 }
 
-// recordUsage credits and stores one entry. The lease is asked first: what it says of a settled placement holds even if the
-// worker has lost its count of it.
+// recordUsage credits and stores the entries. The leases are asked first: what they say of a settled placement holds even if
+// the worker has lost its count of it.
 func (k Keeper) recordUsage(
-	ctx context.Context, node sunstypes.NodeID, key leasetypes.PlacementKey, entry types.UsageEntry,
-) (uint64, error) {
-	credited, err := k.leases.CreditService(ctx, node, entry.ID, entry.ServedMs)
-	if err != nil {
-		return 0, err
+	ctx context.Context, node sunstypes.NodeID, keys []leasetypes.PlacementKey, entries []types.UsageEntry,
+) (result attestResult, err error) {
+	claims := make([]leasetypes.Claim, len(entries))
+	for i, entry := range entries {
+		claims[i] = leasetypes.Claim{Placement: keys[i], ServedMs: entry.ServedMs}
 	}
-	before, err := k.Usages.Get(ctx, key)
-	switch {
-	case errors.Is(err, collections.ErrNotFound):
-	case err != nil:
-		return 0, err
-	default:
-		if err := entry.ValidateAfter(before); err != nil {
-			return 0, err
+	credits, err := k.leases.CreditServices(ctx, node, claims)
+	if err != nil {
+		return result, err
+	}
+	record, err := k.openUsage(ctx, node)
+	if err != nil {
+		return result, err
+	}
+	for i, entry := range entries {
+		if credits[i].Settled {
+			result.skipped++
+			err = emitSkipped(ctx, keys[i])
+		} else {
+			result.creditedMs += credits[i].Ms
+			err = k.note(ctx, &record, keys[i], entry)
+		}
+		if err != nil {
+			return result, err
 		}
 	}
-	return credited, k.Usages.Set(ctx, key, entry)
+	return result, k.saveUsage(ctx, record)
 }
 
 // attestation is where a node's attestations stand; sequence 0 when it never attested.

@@ -2,6 +2,7 @@ package keeper_test
 
 import (
 	"context"
+	"errors"
 	"testing"
 	"time"
 
@@ -73,9 +74,37 @@ type fakeLeases struct {
 	served map[leasetypes.PlacementID]uint64
 }
 
-func (l *fakeLeases) CreditService(
-	_ context.Context, node sunstypes.NodeID, id leasetypes.PlacementID, servedMs uint64,
-) (uint64, error) {
+func (l *fakeLeases) CreditServices(
+	_ context.Context, node sunstypes.NodeID, claims []leasetypes.Claim,
+) ([]leasetypes.Credit, error) {
+	credits := make([]leasetypes.Credit, len(claims))
+	for i, claim := range claims {
+		ms, err := l.credit(node, leasetypes.PlacementIDFromKey(claim.Placement), claim.ServedMs)
+		if credits[i].Settled = errors.Is(err, leasetypes.ErrPlacementSettled); err != nil && !credits[i].Settled {
+			return nil, err
+		}
+		credits[i].Ms = ms
+	}
+	return credits, nil
+}
+
+// GetPlacement says on which node a placement was credited.
+func (l *fakeLeases) GetPlacement(
+	_ context.Context, id leasetypes.PlacementID,
+) (leasetypes.PlacementKey, leasetypes.Placement, error) {
+	key, err := id.Key()
+	if err != nil {
+		return key, leasetypes.Placement{}, err
+	}
+	for _, call := range l.calls {
+		if call.id == id {
+			return key, leasetypes.Placement{ID: id, Node: call.node}, l.errors[id]
+		}
+	}
+	return key, leasetypes.Placement{}, leasetypes.ErrPlacementNotFound
+}
+
+func (l *fakeLeases) credit(node sunstypes.NodeID, id leasetypes.PlacementID, servedMs uint64) (uint64, error) {
 	l.calls = append(l.calls, credit{node, id, servedMs})
 	if err := l.errors[id]; err != nil {
 		return 0, err

@@ -10,7 +10,6 @@ import (
 	sdk "github.com/cosmos/cosmos-sdk/types"
 
 	"github.com/isuncoin/isuncoin/x/audit/types"
-	leasetypes "github.com/isuncoin/isuncoin/x/lease/types"
 	sunstypes "github.com/isuncoin/isuncoin/x/suns/types"
 )
 
@@ -97,7 +96,7 @@ func (k Keeper) ExportGenesis(ctx context.Context) (*types.GenesisState, error) 
 	if genesis.Nodes, err = k.exportNodes(ctx); err != nil {
 		return nil, err
 	}
-	if genesis.Usage, err = values[leasetypes.PlacementKey](ctx, k.Usages); err != nil {
+	if genesis.Usage, err = k.exportUsage(ctx); err != nil {
 		return nil, err
 	}
 	if genesis.Payouts, err = sunstypes.ExportPayouts(ctx, k.PayoutQueue); err != nil {

@@ -51,6 +51,11 @@ func (h Hooks) AfterNodeRemoved(ctx context.Context, id sunstypes.NodeID) error 
 	return h.keeper.removeNode(ctx, id)
 }
 
+// AfterPlacementSettled keeps the placement's usage by itself.
+func (h Hooks) AfterPlacementSettled(ctx context.Context, key leasetypes.PlacementKey, node sunstypes.NodeID) error {
+	return h.keeper.settleUsage(ctx, key, node)
+}
+
 // AfterPlacementPruned forgets the placement's usage.
 func (h Hooks) AfterPlacementPruned(ctx context.Context, id leasetypes.PlacementID) error {
 	key, err := id.Key()

@@ -35,7 +35,10 @@ type Keeper struct {
 	Params collections.Item[types.Params]
 	// Attestations: (operator, node number) -> NodeAttestation
 	Attestations collections.Map[sunstypes.NodeKey, types.NodeAttestation]
-	// Usages: (tenant, lease number, replica, generation) -> UsageEntry
+	// NodeUsages: (operator, node number) -> NodeUsage, of placements that are not settled
+	NodeUsages collections.Map[sunstypes.NodeKey, types.NodeUsage]
+	// Usages: (tenant, lease number, replica, generation) -> UsageEntry, of settled placements, and of those that found no room
+	// in their node's record or were imported and not attested since
 	Usages collections.Map[leasetypes.PlacementKey, types.UsageEntry]
 
 	// Rewards: (operator, node number) -> NodeAuditReward
@@ -73,6 +76,8 @@ func NewKeeper(
 		Params: collections.NewItem(sb, types.ParamsPrefix, "params", codec.CollValue[types.Params](cdc)),
 		Attestations: collections.NewMap(
 			sb, types.AttestationsPrefix, "attestations", node, codec.CollValue[types.NodeAttestation](cdc)),
+		NodeUsages: collections.NewMap(
+			sb, types.NodeUsagesPrefix, "node_usages", node, codec.CollValue[types.NodeUsage](cdc)),
 		Usages: collections.NewMap(
 			sb, types.UsagesPrefix, "usages", leasetypes.PlacementKeyCodec, codec.CollValue[types.UsageEntry](cdc)),
 		Rewards: collections.NewMap(sb, types.RewardsPrefix, "rewards", node, codec.CollValue[types.NodeAuditReward](cdc)),

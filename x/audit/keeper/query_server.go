@@ -2,9 +2,6 @@ package keeper
 
 import (
 	"context"
-	"errors"
-
-	"cosmossdk.io/collections"
 
 	"github.com/isuncoin/isuncoin/x/audit/types"
 	leasetypes "github.com/isuncoin/isuncoin/x/lease/types"
@@ -41,14 +38,10 @@ func (q queryServer) Usage(ctx context.Context, req *types.QueryUsageRequest) (*
 		return nil, types.ErrInvalidRequest.Wrap("empty request")
 	}
 	id := leasetypes.PlacementID{Tenant: req.Tenant, Number: req.Number, Replica: req.Replica, Generation: req.Generation}
-	key, err := id.Key()
-	if err != nil {
+	if _, err := id.Key(); err != nil {
 		return nil, types.ErrInvalidRequest.Wrap(err.Error())
 	}
-	usage, err := q.keeper.Usages.Get(ctx, key)
-	if errors.Is(err, collections.ErrNotFound) {
-		return nil, types.ErrUsageNotFound.Wrap(id.String())
-	}
+	usage, err := q.keeper.Usage(ctx, id)
 	if err != nil {
 		return nil, err
 	}

@@ -110,12 +110,8 @@ func attestation(
 
 // nextEntry adds a little to what was attested last.
 func nextEntry(ctx context.Context, k keeper.Keeper, id leasetypes.PlacementID, r *simsx.XRand) (types.UsageEntry, error) {
-	key, err := id.Key()
-	if err != nil {
-		return types.UsageEntry{}, err
-	}
-	entry, err := k.Usages.Get(ctx, key)
-	if err != nil && !errors.Is(err, collections.ErrNotFound) {
+	entry, err := k.Usage(ctx, id)
+	if err != nil && !errors.Is(err, types.ErrUsageNotFound) {
 		return types.UsageEntry{}, err
 	}
 	served := r.Uint64InRange(0, 600_000)

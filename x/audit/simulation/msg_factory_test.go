@@ -26,9 +26,12 @@ import (
 )
 
 // onePlacement gives every node the same placement, started, and credits all that is claimed.
-type onePlacement struct{ id leasetypes.PlacementID }
+type onePlacement struct {
+	id   leasetypes.PlacementID
+	node sunstypes.NodeID
+}
 
-func (p onePlacement) NodePlacements(
+func (p *onePlacement) NodePlacements(
 	context.Context, *leasetypes.QueryNodePlacementsRequest,
 ) (*leasetypes.QueryNodePlacementsResponse, error) {
 	waiting := p.id
@@ -39,13 +42,28 @@ func (p onePlacement) NodePlacements(
 	}}, nil
 }
 
-func (p onePlacement) CreditService(
-	_ context.Context, _ sunstypes.NodeID, id leasetypes.PlacementID, servedMs uint64,
-) (uint64, error) {
-	if id != p.id {
-		return 0, leasetypes.ErrPlacementNotStarted.Wrap(id.String())
+func (p *onePlacement) CreditServices(
+	_ context.Context, node sunstypes.NodeID, claims []leasetypes.Claim,
+) ([]leasetypes.Credit, error) {
+	p.node = node
+	var credits []leasetypes.Credit
+	for _, claim := range claims {
+		if id := leasetypes.PlacementIDFromKey(claim.Placement); id != p.id {
+			return nil, leasetypes.ErrPlacementNotStarted.Wrap(id.String())
+		}
+		credits = append(credits, leasetypes.Credit{Ms: claim.ServedMs})
 	}
-	return servedMs, nil
+	return credits, nil
+}
+
+func (p *onePlacement) GetPlacement(
+	_ context.Context, id leasetypes.PlacementID,
+) (leasetypes.PlacementKey, leasetypes.Placement, error) {
+	key, err := id.Key()
+	if p.node.Number == 0 {
+		return key, leasetypes.Placement{}, leasetypes.ErrPlacementNotFound
+	}
+	return key, leasetypes.Placement{ID: id, Node: p.node}, err
 }
 
 // Whatever the factories make, the chain accepts: random nodes of x/suns attest in random order over many epochs.
@@ -55,7 +73,7 @@ func TestFactoriesMakeValidMessages(t *testing.T) {
 		StoreKeys:  []string{sunstypes.StoreKey, types.StoreKey},
 		Interfaces: []func(codectypes.InterfaceRegistry){sunstypes.RegisterInterfaces, types.RegisterInterfaces},
 	})
-	placements := onePlacement{id: leasetypes.PlacementID{Tenant: testkit.Addr("tenant").String(), Number: 1, Generation: 1}}
+	placements := &onePlacement{id: leasetypes.PlacementID{Tenant: testkit.Addr("tenant").String(), Number: 1, Generation: 1}}
 	suns := sunskeeper.NewKeeper(f.Codec, f.Store(sunstypes.StoreKey), f.Accounts, f.Bank, f.Authority.String())
 	k := keeper.NewKeeper(f.Codec, f.Store(types.StoreKey), f.Accounts, f.Bank, suns, placements, f.Authority.String())
 	suns.SetHooks(sunstypes.MultiHooks{k.Hooks()})

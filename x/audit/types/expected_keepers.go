@@ -27,11 +27,11 @@ type SunsKeeper interface {
 
 // LeaseKeeper is what x/audit needs of x/lease.
 type LeaseKeeper interface {
-	// CreditService credits service to a placement and says how much of it counted: served, clamped to elapsed chain time.
-	// ErrPlacementSettled says that the placement was this node's, has ended and is settled.
-	CreditService(
-		ctx context.Context, node sunstypes.NodeID, id leasetypes.PlacementID, servedMs uint64,
-	) (creditedMs uint64, err error)
+	// CreditServices credits service to placements of a node and says how much of it counted: served, clamped to elapsed
+	// chain time. A credit that is settled belongs to a placement that was this node's, has ended and is settled.
+	CreditServices(ctx context.Context, node sunstypes.NodeID, claims []leasetypes.Claim) ([]leasetypes.Credit, error)
+	// GetPlacement gives a placement that is not settled, or ErrPlacementSettled, or ErrPlacementNotFound.
+	GetPlacement(ctx context.Context, id leasetypes.PlacementID) (leasetypes.PlacementKey, leasetypes.Placement, error)
 }
 
 // BankKeeper is what x/audit needs of x/bank.

@@ -27,6 +27,7 @@ var (
 	QuarantinePrefix      = collections.NewPrefix(8)
 	QuarantineCountPrefix = collections.NewPrefix(9)
 	PayoutPlacesPrefix    = collections.NewPrefix(10)
+	NodeUsagesPrefix      = collections.NewPrefix(11)
 )
 
 const (

@@ -1,6 +1,8 @@
 package types
 
 import (
+	"slices"
+
 	leasetypes "github.com/isuncoin/isuncoin/x/lease/types"
 )
 
@@ -56,14 +58,38 @@ func (m *MsgAttestUsage) Validate() ([]leasetypes.PlacementKey, error) {
 // Key is the entry's placement as a key of state.
 func (e UsageEntry) Key() (leasetypes.PlacementKey, error) { return e.ID.Key() }
 
+// NewUsage is an entry as a node's record keeps it.
+func NewUsage(key leasetypes.PlacementKey, entry UsageEntry) Usage {
+	return Usage{
+		Placement: leasetypes.NewPlacementRef(key),
+		ServedMs:  entry.ServedMs, CpuMs: entry.CpuMs, AcceleratorMs: entry.AcceleratorMs,
+		MemoryMiBSeconds: entry.MemoryMiBSeconds, BytesIn: entry.BytesIn, BytesOut: entry.BytesOut,
+	}
+}
+
+// Entry is the entry that was kept.
+func (u Usage) Entry() UsageEntry {
+	return UsageEntry{
+		ID:       leasetypes.PlacementIDFromKey(u.Placement.Key()),
+		ServedMs: u.ServedMs, CpuMs: u.CpuMs, AcceleratorMs: u.AcceleratorMs,
+		MemoryMiBSeconds: u.MemoryMiBSeconds, BytesIn: u.BytesIn, BytesOut: u.BytesOut,
+	}
+}
+
+// Find says where a placement stands in the record, or where it would.
+func (n NodeUsage) Find(key leasetypes.PlacementKey) (int, bool) {
+	return slices.BinarySearchFunc(n.Usages, leasetypes.NewPlacementRef(key),
+		func(u Usage, ref leasetypes.PlacementRef) int { return u.Placement.Compare(ref) })
+}
+
 // figure is one of an entry's numbers with the most it may be.
 type figure struct {
 	name       string
 	value, max uint64
 }
 
-func (e UsageEntry) figures() []figure {
-	return []figure{
+func (e UsageEntry) figures() [6]figure {
+	return [6]figure{
 		{"served_ms", e.ServedMs, MaxServedMs},
 		{"cpu_ms", e.CpuMs, MaxComputeMs},
 		{"accelerator_ms", e.AcceleratorMs, MaxComputeMs},

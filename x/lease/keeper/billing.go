@@ -8,54 +8,7 @@ import (
 	"cosmossdk.io/math"
 
 	"github.com/isuncoin/isuncoin/x/lease/types"
-	sunstypes "github.com/isuncoin/isuncoin/x/suns/types"
 )
-
-// CreditService counts what an agent attests of a placement of its node, and returns the milliseconds credited. It runs in
-// transactions and writes the placement's money alone. Errors: ErrPlacementSettled, ErrPlacementNotFound, ErrNotThisNode,
-// ErrPlacementNotStarted.
-func (k *Keeper) CreditService(
-	ctx context.Context, node sunstypes.NodeID, id types.PlacementID, servedMs uint64,
-) (uint64, error) {
-	key, p, err := k.GetPlacement(ctx, id)
-	if errors.Is(err, types.ErrPlacementSettled) {
-		return 0, k.checkSettledNode(ctx, node, key, err)
-	}
-	if err != nil {
-		return 0, err
-	}
-	if !p.Node.Equal(node) {
-		return 0, types.ErrNotThisNode.Wrapf("placement %s is on node %s", id, p.Node)
-	}
-	if p.StartedMs == 0 {
-		return 0, types.ErrPlacementNotStarted.Wrapf("placement %s", id)
-	}
-	until, err := k.suns.NowMs(ctx)
-	if err != nil {
-		return 0, err
-	}
-	if p.EndedMs != 0 {
-		until = min(until, p.EndedMs)
-	}
-	billing, err := k.Billings.Get(ctx, key)
-	if err != nil {
-		return 0, err
-	}
-	credited := billing.Credit(servedMs, until)
-	return credited, k.Billings.Set(ctx, key, billing)
-}
-
-// checkSettledNode keeps an agent from learning of, or skipping over, a settled placement of another node.
-func (k *Keeper) checkSettledNode(ctx context.Context, node sunstypes.NodeID, key types.PlacementKey, settled error) error {
-	p, err := k.History.Get(ctx, key)
-	if err != nil {
-		return err
-	}
-	if !p.Node.Equal(node) {
-		return types.ErrNotThisNode.Wrapf("placement %s is on node %s", p.ID, p.Node)
-	}
-	return settled
-}
 
 // placementDue does what a placement's times ask for: fail it when it was not started, end it when its drain is over,
 // reserve its next hour, settle the hour before. It follows the placement's state alone, so an entry of the queue that no
@@ -138,7 +91,7 @@ func (k *Keeper) billRunning(ctx context.Context, b *book, key types.PlacementKe
 	if err != nil {
 		return err
 	}
-	billing, err := k.Billings.Get(ctx, key)
+	billing, err := k.loadBilling(ctx, key, p)
 	if err != nil {
 		return err
 	}
@@ -161,7 +114,7 @@ func (k *Keeper) billRunning(ctx context.Context, b *book, key types.PlacementKe
 			return err
 		}
 	}
-	if err := k.Billings.Set(ctx, key, billing); err != nil {
+	if err := k.saveBilling(ctx, key, p, billing); err != nil {
 		return err
 	}
 	if !served {
@@ -194,7 +147,7 @@ func (k *Keeper) billEnded(ctx context.Context, b *book, key types.PlacementKey,
 	if err != nil {
 		return err
 	}
-	billing, err := k.Billings.Get(ctx, key)
+	billing, err := k.loadBilling(ctx, key, p)
 	if err != nil {
 		return err
 	}
@@ -210,7 +163,7 @@ func (k *Keeper) billEnded(ctx context.Context, b *book, key types.PlacementKey,
 	if err := k.PlacementDueQueue.Push(ctx, billing.Spans[0].EndMs+grace, key); err != nil {
 		return err
 	}
-	return k.Billings.Set(ctx, key, billing)
+	return k.saveBilling(ctx, key, p, billing)
 }
 
 // settleFirst pays out the oldest span. served is false when nothing at all of it was attested.

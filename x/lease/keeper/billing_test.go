@@ -278,20 +278,20 @@ func TestCreditRefusesOthersPlacements(t *testing.T) {
 	f.NextBlock(time.Second)
 	p := f.placement(id)
 
-	_, err := f.k.CreditService(f.Ctx, p.Node, p.ID, 1)
+	_, err := f.credit(f.Ctx, p.Node, p.ID, 1)
 	require.ErrorIs(t, err, types.ErrPlacementNotStarted)
 	f.start(p)
-	_, err = f.k.CreditService(f.Ctx, other, p.ID, 1)
+	_, err = f.credit(f.Ctx, other, p.ID, 1)
 	require.ErrorIs(t, err, types.ErrNotThisNode)
 	unknown := p.ID
 	unknown.Generation = 99
-	_, err = f.k.CreditService(f.Ctx, p.Node, unknown, 1)
+	_, err = f.credit(f.Ctx, p.Node, unknown, 1)
 	require.ErrorIs(t, err, types.ErrPlacementNotFound)
 
 	f.close(id)
 	f.Advance(15*time.Second, 5*time.Second)
-	_, err = f.k.CreditService(f.Ctx, p.Node, p.ID, 1)
+	_, err = f.credit(f.Ctx, p.Node, p.ID, 1)
 	require.ErrorIs(t, err, types.ErrPlacementSettled)
-	_, err = f.k.CreditService(f.Ctx, other, p.ID, 1)
+	_, err = f.credit(f.Ctx, other, p.ID, 1)
 	require.ErrorIs(t, err, types.ErrNotThisNode)
 }

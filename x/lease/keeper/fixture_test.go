@@ -51,6 +51,11 @@ type fixture struct {
 	broken bool
 }
 
+// AfterPlacementSettled implements types.Hooks.
+func (f *fixture) AfterPlacementSettled(context.Context, types.PlacementKey, sunstypes.NodeID) error {
+	return nil
+}
+
 // AfterPlacementPruned implements types.Hooks.
 func (f *fixture) AfterPlacementPruned(_ context.Context, id types.PlacementID) error {
 	if f.refusePruned {
@@ -323,10 +328,26 @@ func (f *fixture) attest(p types.Placement, more time.Duration) (uint64, error) 
 			return err
 		}
 		var err error
-		credited, err = f.k.CreditService(ctx, p.Node, p.ID, f.served[p.ID])
+		credited, err = f.credit(ctx, p.Node, p.ID, f.served[p.ID])
 		return err
 	})
 	return credited, err
+}
+
+// credit claims service of one placement; a settled one is an error here.
+func (f *fixture) credit(ctx context.Context, node sunstypes.NodeID, id types.PlacementID, servedMs uint64) (uint64, error) {
+	key, err := id.Key()
+	if err != nil {
+		return 0, err
+	}
+	credits, err := f.k.CreditServices(ctx, node, []types.Claim{{Placement: key, ServedMs: servedMs}})
+	if err == nil && credits[0].Settled {
+		err = types.ErrPlacementSettled
+	}
+	if err != nil {
+		return 0, err
+	}
+	return credits[0].Ms, nil
 }
 
 // serve passes time in blocks of 5 s, in which the live and started placements of a lease are served and attested in full.

@@ -203,7 +203,7 @@ func (k *Keeper) exportLeases(ctx context.Context, genesis *types.GenesisState) 
 
 func (k *Keeper) exportPlacements(ctx context.Context, genesis *types.GenesisState) error {
 	export := func(key types.PlacementKey, p types.Placement) (bool, error) {
-		billing, err := k.Billings.Get(ctx, key)
+		billing, err := k.loadBilling(ctx, key, p)
 		genesis.Placements = append(genesis.Placements, types.GenesisPlacement{Placement: p, Billing: billing})
 		return false, err
 	}

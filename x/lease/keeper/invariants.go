@@ -16,7 +16,7 @@ import (
 // tests and simulations, never for a block.
 func (k *Keeper) AllInvariants(ctx context.Context) error {
 	for _, check := range []func(context.Context) error{
-		k.escrowInvariant, k.capacityInvariant, k.countsInvariant, k.matchIndexInvariant,
+		k.escrowInvariant, k.capacityInvariant, k.countsInvariant, k.servicesInvariant, k.matchIndexInvariant,
 	} {
 		if err := check(ctx); err != nil {
 			return err
@@ -146,6 +146,34 @@ func (k *Keeper) checkCounts(ctx context.Context, key types.LeaseKey, lease type
 		}
 	}
 	return nil
+}
+
+// servicesInvariant: a node's record names placements of the node that have started and are not settled, in order, with the
+// hours that are open for them.
+func (k *Keeper) servicesInvariant(ctx context.Context) error {
+	return k.Services.Walk(ctx, nil, func(node sunstypes.NodeKey, record types.NodeServices) (bool, error) {
+		for i, service := range record.Services {
+			key := service.Placement.Key()
+			if i > 0 && record.Services[i-1].Placement.Compare(service.Placement) >= 0 {
+				return true, types.ErrInvariantBroken.Wrapf("the record of node %s is out of order", nodeName(node))
+			}
+			p, err := k.Placements.Get(ctx, key)
+			if errors.Is(err, collections.ErrNotFound) {
+				return true, types.ErrInvariantBroken.Wrapf("node %s serves %s, which is not there", nodeName(node), placementName(key))
+			}
+			if err != nil {
+				return true, err
+			}
+			billing, err := k.Billings.Get(ctx, key)
+			if err != nil {
+				return true, err
+			}
+			if !p.Node.Equal(sunstypes.NodeIDFromKey(node)) || p.EndedMs != service.EndedMs || !service.Matches(billing) {
+				return true, types.ErrInvariantBroken.Wrapf("node %s serves %v, its placement is %v", nodeName(node), service, p)
+			}
+		}
+		return len(record.Services) == 0, nil
+	})
 }
 
 // matchIndexInvariant: every node that can be matched is indexed as it is, and of every operator exactly the first entries

@@ -57,6 +57,8 @@ type Keeper struct {
 	Placements *collections.IndexedMap[types.PlacementKey, types.Placement, PlacementIndexes]
 	// Billings: (tenant, number, replica, generation) -> PlacementBilling, for as long as the placement is known
 	Billings collections.Map[types.PlacementKey, types.PlacementBilling]
+	// Services: node -> NodeServices: what the node attested of its placements that are not settled
+	Services collections.Map[sunstypes.NodeKey, types.NodeServices]
 	// History: (tenant, number, replica, generation) -> Placement, once it is settled
 	History collections.Map[types.PlacementKey, types.Placement]
 	// Standings: node -> NodeStanding
@@ -123,6 +125,8 @@ func NewKeeper(
 			types.PlacementKeyCodec, codec.CollValue[types.Placement](cdc), newPlacementIndexes(sb)),
 		Billings: collections.NewMap(sb, types.BillingsPrefix, "billings",
 			types.PlacementKeyCodec, codec.CollValue[types.PlacementBilling](cdc)),
+		Services: collections.NewMap(sb, types.ServicesPrefix, "services",
+			sunstypes.NodeKeyCodec, codec.CollValue[types.NodeServices](cdc)),
 		History: collections.NewMap(sb, types.HistoryPrefix, "history",
 			types.PlacementKeyCodec, codec.CollValue[types.Placement](cdc)),
 		Standings: collections.NewMap(sb, types.StandingsPrefix, "standings",

@@ -285,7 +285,7 @@ func (k *Keeper) endPlacement(ctx context.Context, b *book, p types.Placement, r
 	if err := k.reindexNodeID(ctx, p.Node); err != nil {
 		return err
 	}
-	billing, err := k.Billings.Get(ctx, key)
+	billing, err := k.loadBilling(ctx, key, p)
 	if err != nil {
 		return err
 	}
@@ -322,7 +322,7 @@ func (k *Keeper) settleLater(
 	if err := k.Placements.Set(ctx, key, p); err != nil {
 		return err
 	}
-	if err := k.Billings.Set(ctx, key, billing); err != nil {
+	if err := k.saveBilling(ctx, key, p, billing); err != nil {
 		return err
 	}
 	return k.PlacementDueQueue.Push(ctx, billing.Spans[0].EndMs+settleGrace(params, p), key)
@@ -408,6 +408,9 @@ func (k *Keeper) finalize(
 	if err := k.History.Set(ctx, key, p); err != nil {
 		return err
 	}
+	if err := k.dropService(ctx, key, p); err != nil {
+		return err
+	}
 	if err := k.Billings.Set(ctx, key, billing); err != nil {
 		return err
 	}
@@ -416,9 +419,14 @@ func (k *Keeper) finalize(
 	}
 	b.lease.OpenPlacements--
 	if b.lease.Status == types.LEASE_STATUS_CLOSING && b.lease.OpenPlacements == 0 {
-		return k.LeaseUpdateQueue.Push(ctx, now, b.key)
+		if err := k.LeaseUpdateQueue.Push(ctx, now, b.key); err != nil {
+			return err
+		}
 	}
-	return nil
+	if k.hooks == nil {
+		return nil
+	}
+	return k.hooks.AfterPlacementSettled(ctx, key, p.Node)
 }
 
 // prunePlacement forgets a settled placement.

@@ -91,7 +91,7 @@ func (q queryServer) placement(ctx context.Context, p types.Placement) (types.Pl
 	if err != nil {
 		return types.PlacementInfo{}, err
 	}
-	billing, err := q.k.Billings.Get(ctx, key)
+	billing, err := q.k.loadBilling(ctx, key, p)
 	return types.PlacementInfo{Placement: p, Billing: billing}, err
 }
 
@@ -205,7 +205,7 @@ func (q queryServer) nodePlacement(ctx context.Context, key types.PlacementKey) 
 	if err != nil {
 		return types.NodePlacement{}, err
 	}
-	billing, err := q.k.Billings.Get(ctx, key)
+	billing, err := q.k.loadBilling(ctx, key, p)
 	if err != nil {
 		return types.NodePlacement{}, err
 	}

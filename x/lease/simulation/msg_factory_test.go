@@ -165,7 +165,13 @@ func (c *chain) serveSome(r *rand.Rand) {
 	}))
 	for _, p := range running {
 		_, err := c.Deliver(func(ctx sdk.Context) error {
-			_, err := c.leases.CreditService(ctx, p.Node, p.ID, uint64(r.Int63n(int64(now-p.StartedMs)+1)))
+			key, err := p.ID.Key()
+			if err != nil {
+				return err
+			}
+			_, err = c.leases.CreditServices(ctx, p.Node, []types.Claim{
+				{Placement: key, ServedMs: uint64(r.Int63n(int64(now-p.StartedMs) + 1))},
+			})
 			return err
 		})
 		require.NoError(c.T, err)

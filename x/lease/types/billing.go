@@ -139,51 +139,6 @@ func (b PlacementBilling) Reserved() math.Int {
 	return sum
 }
 
-// Credit counts service that an agent claims: claimedMs since the start of the placement, up to untilMs on the chain clock
-// (now, or the placement's end). The part not credited yet is clamped to the chain time that has passed since the last
-// attestation and laid backwards from untilMs, so nothing is counted twice and a claim about the future or the past gains
-// nothing. Up to AttestJitterMs is carried over on either side. Service of the hour that the block's end has yet to reserve
-// waits for the next attestation. It returns the milliseconds credited.
-func (b *PlacementBilling) Credit(claimedMs, untilMs uint64) uint64 {
-	if open := len(b.Spans); open > 0 && untilMs > b.Spans[open-1].EndMs {
-		end := b.Spans[open-1].EndMs
-		claimedMs, untilMs = floorSub(claimedMs, untilMs-end), end
-	}
-	if untilMs <= b.AttestedUntilMs {
-		return 0
-	}
-	elapsed := untilMs - b.AttestedUntilMs
-	var claim uint64
-	if claimedMs > b.ServedMs {
-		claim = claimedMs - b.ServedMs
-	}
-	credit := min(claim, elapsed)
-	until := max(b.AttestedUntilMs+credit, floorSub(untilMs, AttestJitterMs))
-	b.lay(until-credit, until)
-	b.AttestedUntilMs = until
-	b.ServedMs = max(b.ServedMs+credit, floorSub(claimedMs, AttestJitterMs))
-	return credit
-}
-
-// lay adds the service of [fromMs, toMs) to the open spans; what falls into settled ones is lost.
-func (b *PlacementBilling) lay(fromMs, toMs uint64) {
-	for i := range b.Spans {
-		span := &b.Spans[i]
-		from, to := max(fromMs, span.StartMs), min(toMs, span.EndMs)
-		if from < to {
-			span.AttestedMs += to - from
-		}
-	}
-}
-
-// floorSub is a − b, or 0.
-func floorSub(a, b uint64) uint64 {
-	if a < b {
-		return 0
-	}
-	return a - b
-}
-
 // NewBilling is the money of a placement that was just matched.
 func NewBilling(first Span) PlacementBilling {
 	return PlacementBilling{

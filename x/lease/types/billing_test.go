@@ -6,7 +6,10 @@ import (
 	"github.com/stretchr/testify/require"
 	"pgregory.net/rapid"
 
+	"cosmossdk.io/collections"
 	"cosmossdk.io/math"
+
+	sdk "github.com/cosmos/cosmos-sdk/types"
 
 	"github.com/isuncoin/isuncoin/x/lease/types"
 )
@@ -87,6 +90,8 @@ func TestMoneyOfASpanAddsUp(t *testing.T) {
 	})
 }
 
+var placementKey = collections.Join4(sdk.AccAddress("tenant"), uint64(1), uint32(0), uint64(1))
+
 // Whatever an agent claims and whenever, no moment counts twice and no more is credited than time has passed.
 func TestCreditNeverExceedsTime(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
@@ -95,13 +100,14 @@ func TestCreditNeverExceedsTime(t *testing.T) {
 		billing := types.NewBilling(rate.Reserve(start, start+period))
 		billing.Spans = append(billing.Spans, rate.Reserve(start+period, start+2*period))
 		billing.AttestedUntilMs = start
+		service := types.ServiceOf(placementKey, types.Placement{}, billing)
 		now, total := uint64(start), uint64(0)
 		for range rapid.IntRange(1, 30).Draw(t, "attestations") {
 			now += rapid.Uint64Range(0, 10_000).Draw(t, "pause")
-			total += billing.Credit(rapid.Uint64Range(0, 200_000).Draw(t, "claimed"), now)
+			total += service.Credit(rapid.Uint64Range(0, 200_000).Draw(t, "claimed"), now)
 			require.LessOrEqual(t, total, now-start)
-			require.LessOrEqual(t, billing.AttestedUntilMs, now)
-			for _, span := range billing.Spans {
+			require.LessOrEqual(t, service.AttestedUntilMs, now)
+			for _, span := range service.Spans {
 				elapsed := min(max(now, span.StartMs), span.EndMs) - span.StartMs
 				require.LessOrEqual(t, span.AttestedMs, elapsed)
 			}
@@ -114,15 +120,15 @@ func TestCreditOfHonestServiceIsWhole(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		const start, period = 0, 600_000
 		rate := types.Rate{Price: 1, MilliSuns: 1}
-		billing := types.NewBilling(rate.Reserve(start, start+period))
+		service := types.ServiceOf(placementKey, types.Placement{}, types.NewBilling(rate.Reserve(start, start+period)))
 		now, claimed := uint64(start), uint64(0)
 		for range rapid.IntRange(1, 20).Draw(t, "attestations") {
 			now += rapid.Uint64Range(0, 20_000).Draw(t, "pause")
 			// The agent measured up to 2 s before the block.
 			claimed = max(claimed, now-min(now, rapid.Uint64Range(0, types.AttestJitterMs).Draw(t, "lag")))
-			billing.Credit(claimed, now)
+			service.Credit(claimed, now)
 		}
-		require.Equal(t, claimed, billing.Spans[0].AttestedMs)
+		require.Equal(t, claimed, service.Spans[0].AttestedMs)
 	})
 }
 

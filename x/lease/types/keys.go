@@ -45,4 +45,5 @@ var (
 	QuarantineCountPrefix     = collections.NewPrefix(27)
 	PlacesPrefix              = collections.NewPrefix(28)
 	ServedPrefix              = collections.NewPrefix(29)
+	ServicesPrefix            = collections.NewPrefix(30)
 )
