@@ -76,7 +76,8 @@ func (c *Chain) execute(pause time.Duration, txs [][]byte) Block {
 	began, cpu := time.Now(), processTime(c.T)
 	response, err := c.App.FinalizeBlock(request)
 	require.NoError(c.T, err)
-	c.misbehaviour = nil
+	c.options.recording.note(request, response)
+	c.misbehaviour, c.unsigned = nil, false
 	return Block{
 		Height: height, Results: response.TxResults, Events: response.Events, AppHash: response.AppHash,
 		CPU: processTime(c.T) - cpu, Elapsed: time.Since(began),
@@ -102,7 +103,7 @@ func (c *Chain) BlockError() error {
 
 func (c *Chain) blockRequest(height int64, txs [][]byte) *abci.RequestFinalizeBlock {
 	return &abci.RequestFinalizeBlock{
-		Height: height, Time: c.Time, Txs: txs, ProposerAddress: c.proposer(), Hash: blockHash(height),
+		Height: height, Time: c.Time, Txs: txs, ProposerAddress: c.proposer(), Hash: blockHash(c.Time),
 		DecidedLastCommit: c.lastCommit(), Misbehavior: c.misbehaviour,
 	}
 }
@@ -126,6 +127,10 @@ func (c *Chain) DoubleSign(validator int) {
 	})
 }
 
+// Unsigned has the next block name nobody who signed the last one, as the first block of a chain does: so a chain can be
+// compared with one that begins from its export.
+func (c *Chain) Unsigned() { c.unsigned = true }
+
 // Ctx reads the state of the last block.
 func (c *Chain) Ctx() sdk.Context {
 	return c.App.NewContextLegacy(true, cmtproto.Header{
@@ -138,7 +143,7 @@ func (c *Chain) proposer() []byte { return consensusKey(0).PubKey().Address() }
 // lastCommit says that every validator signed the last block.
 func (c *Chain) lastCommit() abci.CommitInfo {
 	var info abci.CommitInfo
-	if c.App.LastBlockHeight() == 0 {
+	if c.App.LastBlockHeight() == 0 || c.unsigned {
 		return info
 	}
 	for i := range c.options.validators {
@@ -150,7 +155,7 @@ func (c *Chain) lastCommit() abci.CommitInfo {
 	return info
 }
 
-// blockHash differs from block to block and is the same in every run.
-func blockHash(height int64) []byte {
-	return cmttypes.Tx(sdk.Uint64ToBigEndian(uint64(height))).Hash()
+// blockHash differs from block to block, and is the same in every run and in chains that count their heights differently.
+func blockHash(at time.Time) []byte {
+	return cmttypes.Tx(sdk.Uint64ToBigEndian(uint64(at.UnixNano()))).Hash()
 }

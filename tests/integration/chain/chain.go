@@ -63,6 +63,8 @@ type Chain struct {
 	sequences map[string]uint64
 	// misbehaviour is reported in the next block.
 	misbehaviour []abci.Misbehavior
+	// unsigned leaves the votes out of the next block.
+	unsigned bool
 }
 
 type options struct {
@@ -75,6 +77,7 @@ type options struct {
 	unchecked  bool
 	workers    int
 	prepare    func(*app.App)
+	recording  *Recording
 	db         dbm.DB
 	edit       func(codec.JSONCodec, app.GenesisState) error
 }
@@ -220,8 +223,9 @@ func (c *Chain) start(genesis *genutiltypes.AppGenesis) {
 	c.T.Helper()
 	request := initRequest(c.T, genesis)
 	c.initialHeight = request.InitialHeight
-	_, err := c.App.InitChain(request)
+	response, err := c.App.InitChain(request)
 	require.NoError(c.T, err)
+	c.options.recording.begin(request, response)
 	c.NextBlock()
 }
 
@@ -246,9 +250,12 @@ func initRequest(t testing.TB, genesis *genutiltypes.AppGenesis) *abci.RequestIn
 }
 
 // empty is a chain without state.
-func empty(t testing.TB) *Chain {
+func empty(t testing.TB, opts ...Option) *Chain {
 	t.Helper()
 	c := &Chain{T: t, options: options{validators: 1, executor: "sequential", db: dbm.NewMemDB()}}
+	for _, opt := range opts {
+		opt(&c.options)
+	}
 	c.open()
 	return c
 }
