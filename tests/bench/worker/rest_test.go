@@ -20,9 +20,11 @@ import (
 )
 
 const (
-	// placements is how many containers run at once, of idleSuns each: together a SUNS, so that they fit small machines.
-	placements = 50
-	idleSuns   = "0.02"
+	// placements is how many containers run at once, of idleSuns each: together 0.6 SUNS, so that they fit small machines that
+	// do other things when they are measured.
+	placements    = 50
+	idleMilliSuns = 12
+	idleSuns      = "0.012"
 	// leastMilliSuns is the chain's least demand while this is measured; a real chain's is larger.
 	leastMilliSuns = 10
 	// window is how long the processor time is counted, quiet how long nobody does anything before.
@@ -42,6 +44,7 @@ func measureAtRest(b *testing.B) {
 	f := newFixture(b, (*fixture).allowSmall)
 	metrics := fmt.Sprintf("127.0.0.1:%d", freePort(b))
 	f.join(func(cfg *config.Config) { cfg.Metrics.Listen = metrics })
+	require.GreaterOrEqual(b, f.worker.MilliSuns, uint64(placements*idleMilliSuns), "what this machine measures is too little")
 	f.publish(idleSuns)
 	worker, engine := f.workerPID(), processes(b, "dockerd", "containerd")
 
