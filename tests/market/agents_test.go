@@ -137,7 +137,8 @@ func (w *world) attestOddly() {
 		return
 	}
 	claims, sequence := w.truth(n), n.sequence+1
-	kind := oneOf(w, "how", "late", "too much", "part", "backwards", "same sequence", "another's", "unstarted", "settled", "unknown", "nothing")
+	kind := oneOf(w, "how",
+		"late", "too much", "part", "backwards", "same sequence", "another's", "unstarted", "settled", "unknown", "nothing")
 	switch kind {
 	case "late", "too much", "backwards":
 		for i := range claims {
@@ -235,7 +236,7 @@ func (w *world) noteClaim(c claim) {
 func describe(claims []claim) string {
 	text := ""
 	for _, c := range claims {
-		text += c.p.String() + " " + sunsSeconds(c.ms) + ", "
+		text += c.p.String() + " " + seconds(c.ms) + ", "
 	}
 	return text
 }

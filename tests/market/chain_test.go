@@ -144,8 +144,9 @@ func registered(err error) (string, bool) {
 
 func moduleAddr(name string) string { return authtypes.NewModuleAddress(name).String() }
 
-func parseEvents(events sdk.Events) ([]any, error) {
-	var parsed []any
+// parseEvents gives the modules' own events.
+func parseEvents(events sdk.Events) ([]sdk.Msg, error) {
+	var parsed []sdk.Msg
 	for _, event := range events.ToABCIEvents() {
 		if len(event.Type) < 5 || event.Type[:5] != "isun." {
 			continue

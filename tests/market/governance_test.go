@@ -15,7 +15,8 @@ import (
 	uaitypes "github.com/isuncoin/isuncoin/x/uai/types"
 )
 
-func sunsSeconds(ms uint64) string { return fmt.Sprintf("%d.%03d s", ms/1000, ms%1000) }
+// seconds are milliseconds for people.
+func seconds(ms uint64) string { return fmt.Sprintf("%d.%03d s", ms/1000, ms%1000) }
 
 // leaseChanges draw a new value for one param each.
 var leaseChanges = []func(*world, *leasetypes.Params){

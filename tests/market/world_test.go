@@ -32,9 +32,10 @@ type world struct {
 	*chain
 	*books
 	rt *rapid.T
-	// matched are devices' placements of this block whose devices are to be read.
+	// matchedNow are the block's new placements, whose devices are to be read.
 	matchedNow []*placement
-	named      int
+	// named counts what got a name of its own: agents and images.
+	named int
 }
 
 func newWorld(t testing.TB, rt *rapid.T, tally *tally) *world {
@@ -114,8 +115,7 @@ func (w *world) block(gap time.Duration) {
 	events, err := parseEvents(w.EndBlock())
 	require.NoError(w.T, err)
 	for _, event := range events {
-		name := strings.TrimPrefix(sdk.MsgTypeURL(event.(sdk.Msg)), "/isun.")
-		w.rt.Logf("%d ms: %s %v", w.now, name, event)
+		w.rt.Logf("%d ms: %s %v", w.now, strings.TrimPrefix(sdk.MsgTypeURL(event), "/isun."), event)
 		require.NoError(w.T, w.apply(event), "block %d at %d ms", w.Ctx.BlockHeight(), w.now)
 		if e, ok := event.(*leasetypes.EventPlacementMatched); ok {
 			w.matchedNow = append(w.matchedNow, w.placementOf(e.Tenant, e.Number, e.Replica, e.Generation))
