@@ -56,7 +56,7 @@ func (v *validators) votes(r *rand.Rand) (votes []abci.VoteInfo) {
 
 // misbehaviour reports, rarely, that a validator signed two blocks of a height.
 func (v *validators) misbehaviour(r *rand.Rand, height int64, at time.Time) []abci.Misbehavior {
-	if len(v.current) < 3 || r.Intn(100) > 0 {
+	if height < 1 || len(v.current) < 3 || r.Intn(100) > 0 {
 		return nil
 	}
 	var total int64
