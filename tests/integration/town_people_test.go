@@ -96,7 +96,7 @@ func (v *town) stake() {
 	v.T.Helper()
 	who := v.tenant()
 	from, to := v.rand.Intn(townValidators-1), v.rand.Intn(townValidators-1)
-	address, amount := v.Address(who).String(), chain.Coins(int64(1_000_000+v.rand.Intn(50)*1_000_000))[0]
+	address, amount := v.Address(who).String(), chain.Coins(int64(1_000_000 + v.rand.Intn(50)*1_000_000))[0]
 	validator := func(i int) string { return sdk.ValAddress(v.Address(fmt.Sprintf("validator%d", i))).String() }
 	switch v.rand.Intn(5) {
 	case 0, 1:
