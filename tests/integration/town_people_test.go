@@ -131,10 +131,10 @@ func (v *town) govern() {
 	require.NoError(v.T, err)
 	params.BillingPeriod = time.Duration(15+v.rand.Intn(15)) * time.Second
 	params.RetryFee = uint64(v.rand.Intn(10))
-	v.propose(&leasetypes.MsgUpdateParams{Authority: authority(), Params: params})
+	v.propose(&leasetypes.MsgUpdateParams{Authority: govAuthority(), Params: params})
 }
 
-func authority() string { return authtypes.NewModuleAddress(govtypes.ModuleName).String() }
+func govAuthority() string { return authtypes.NewModuleAddress(govtypes.ModuleName).String() }
 
 // propose puts messages before governance; they are voted on in the next block.
 func (v *town) propose(msgs ...sdk.Msg) {
