@@ -72,7 +72,7 @@ func TestEveryFieldOfEveryMessage(t *testing.T) {
 
 // deliverable says whether an attack can be put into a signed transaction of the rightful signer that can be decoded.
 func (b *busy) deliverable(a attack) bool {
-	return a.signer != authority && !a.huge && a.value != notUTF8 && !b.changesSigner(a)
+	return a.signer != noSigner && !a.huge && a.value != notUTF8 && !b.changesSigner(a)
 }
 
 // changesSigner says whether the changed field is the one that names the signer: every message names it first.
@@ -128,7 +128,7 @@ func requireSameError(t *testing.T, a attack, result *abci.ExecTxResult) {
 func (b *busy) sequences() map[string]uint64 {
 	sequences := map[string]uint64{}
 	for _, s := range b.signed {
-		if s.signer != authority {
+		if s.signer != noSigner {
 			sequences[s.signer] = b.App.AccountKeeper.GetAccount(b.Ctx(), b.Address(s.signer)).GetSequence()
 		}
 	}
@@ -170,7 +170,7 @@ func TestHugeMessagesAreRefusedAtTheirPrice(t *testing.T) {
 	for _, url := range b.ours() {
 		s := b.attackable(url)
 		for _, v := range variants(t, s.msg) {
-			if !v.huge || s.signer == authority || b.changesSigner(attack{v, s.signer, nil}) {
+			if !v.huge || s.signer == noSigner || b.changesSigner(attack{v, s.signer, nil}) {
 				continue
 			}
 			cheap := b.Tx(s.signer, []sdk.Msg{v.msg})

@@ -32,7 +32,7 @@ func TestSignaturesOfOthersAreRefused(t *testing.T) {
 		for _, url := range b.ours() {
 			s := b.attackable(url)
 			var payer int64
-			if s.signer != authority {
+			if s.signer != noSigner {
 				payer = b.Balance(b.Address(s.signer))
 			}
 			tx := b.Tx(stranger, []sdk.Msg{s.msg})
@@ -46,7 +46,7 @@ func TestSignaturesOfOthersAreRefused(t *testing.T) {
 				sdkerrors.ErrInvalidPubKey.ABCICode(), sdkerrors.ErrUnauthorized.ABCICode(), sdkerrors.ErrWrongSequence.ABCICode(),
 			}
 			require.Contains(t, refusals, result.Code, "%s: %s", url, result.Log)
-			if s.signer != authority {
+			if s.signer != noSigner {
 				require.Equal(t, payer, b.Balance(b.Address(s.signer)), url)
 			}
 		}

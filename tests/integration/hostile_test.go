@@ -47,8 +47,8 @@ type signedMsg struct {
 }
 
 const (
-	// authority is the signer of messages that governance alone may send.
-	authority = ""
+	// noSigner stands for governance, which signs nothing itself.
+	noSigner = ""
 	// stranger has money and nothing else.
 	stranger = "stranger"
 )
@@ -267,13 +267,13 @@ func (b *busy) leaseMessages(assigned leasetypes.Placement) []signedMsg {
 func (b *busy) authorityMessages() []signedMsg {
 	by := app.Authority().String()
 	return []signedMsg{
-		{&sunstypes.MsgUpdateParams{Authority: by, Params: sunstypes.DefaultParams()}, authority},
-		{&uaitypes.MsgUpdateParams{Authority: by, Params: uaitypes.DefaultParams()}, authority},
-		{&leasetypes.MsgUpdateParams{Authority: by, Params: leasetypes.DefaultParams()}, authority},
-		{&audittypes.MsgUpdateParams{Authority: by, Params: audittypes.DefaultParams()}, authority},
-		{&sunstypes.MsgRetryQuarantined{Authority: by, Number: 1}, authority},
-		{&leasetypes.MsgRetryQuarantined{Authority: by, Number: 1}, authority},
-		{&audittypes.MsgRetryQuarantined{Authority: by, Number: 1}, authority},
+		{&sunstypes.MsgUpdateParams{Authority: by, Params: sunstypes.DefaultParams()}, noSigner},
+		{&uaitypes.MsgUpdateParams{Authority: by, Params: uaitypes.DefaultParams()}, noSigner},
+		{&leasetypes.MsgUpdateParams{Authority: by, Params: leasetypes.DefaultParams()}, noSigner},
+		{&audittypes.MsgUpdateParams{Authority: by, Params: audittypes.DefaultParams()}, noSigner},
+		{&sunstypes.MsgRetryQuarantined{Authority: by, Number: 1}, noSigner},
+		{&leasetypes.MsgRetryQuarantined{Authority: by, Number: 1}, noSigner},
+		{&audittypes.MsgRetryQuarantined{Authority: by, Number: 1}, noSigner},
 	}
 }
 
