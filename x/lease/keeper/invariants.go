@@ -168,6 +168,7 @@ func (k *Keeper) servicesInvariant(ctx context.Context) error {
 			if err != nil {
 				return true, err
 			}
+			billing.Begin(p)
 			// A transaction that ends a placement writes no record of its node; the end's turn in the queue does.
 			sameEnd := p.EndedMs == service.EndedMs || p.Ending() && service.EndedMs == 0
 			if !p.Node.Equal(sunstypes.NodeIDFromKey(node)) || !sameEnd || !service.Matches(billing) {

@@ -264,12 +264,7 @@ func (k *Keeper) reconcileLease(ctx context.Context, key types.LeaseKey, changed
 		return err
 	}
 	b.work = uint32(len(placements)) / listedPerUnit
-	for _, p := range placements {
-		b.lease.Started = b.lease.Started || p.StartedMs != 0
-	}
-	if b.lease.Started {
-		b.lease.EarlyPauses = nil // it runs somewhere, so the nodes were at fault
-	}
+	noteStarts(&b.lease, placements)
 	switch b.lease.Status {
 	case types.LEASE_STATUS_CLOSED:
 		return nil
@@ -283,6 +278,17 @@ func (k *Keeper) reconcileLease(ctx context.Context, key types.LeaseKey, changed
 		return err
 	}
 	return k.saveBook(ctx, b)
+}
+
+// noteStarts notes that a lease has started somewhere: it runs, so the nodes that failed it before were at fault. A start
+// writes its own placement alone, so the lease learns of it when it is next looked at.
+func noteStarts(lease *types.Lease, placements []types.Placement) {
+	for _, p := range placements {
+		lease.Started = lease.Started || p.StartedMs != 0
+	}
+	if lease.Started {
+		lease.EarlyPauses = nil
+	}
 }
 
 // windDown ends everything of a closing lease; when nothing is left to settle it pays the refund.

@@ -171,15 +171,6 @@ func (k *Keeper) startPlacement(ctx context.Context, key types.PlacementKey, p t
 	if err := k.Placements.Set(ctx, key, p); err != nil {
 		return err
 	}
-	billing, err := k.Billings.Get(ctx, key)
-	if err != nil {
-		return err
-	}
-	billing.Spans[0].StartMs, billing.Spans[0].EndMs = now, now+p.PeriodMs
-	billing.AttestedUntilMs = now
-	if err := k.Billings.Set(ctx, key, billing); err != nil {
-		return err
-	}
 	if err := k.PlacementDueQueue.Push(ctx, now+p.PeriodMs, key); err != nil {
 		return err
 	}
@@ -192,20 +183,10 @@ func (k *Keeper) startPlacement(ctx context.Context, key types.PlacementKey, p t
 	})
 }
 
-// afterStart leaves to the end blocker what a start changes elsewhere: the draining placement it replaces ends, and the
-// lease learns of its first start.
+// afterStart leaves to the end blocker that the draining placement it replaces ends, and forgives the node.
 func (k *Keeper) afterStart(ctx context.Context, key types.PlacementKey, p types.Placement, now uint64) error {
 	if p.Replaces != 0 {
 		if err := k.requestReplaced(ctx, collections.Join4(key.K1(), key.K2(), key.K3(), p.Replaces)); err != nil {
-			return err
-		}
-	}
-	lease, err := k.Leases.Get(ctx, collections.Join(key.K1(), key.K2()))
-	if err != nil {
-		return err
-	}
-	if !lease.Started {
-		if err := k.LeaseUpdateQueue.Push(ctx, now, collections.Join(key.K1(), key.K2())); err != nil {
 			return err
 		}
 	}
@@ -275,6 +256,7 @@ func (k *Keeper) endPlacement(ctx context.Context, b *book, p types.Placement, r
 	}
 	b.work++
 	started := p.Status == types.PLACEMENT_STATUS_RUNNING
+	noteStarts(&b.lease, []types.Placement{p})
 	p.Status = types.PLACEMENT_STATUS_ENDED
 	p.EndReason = reason
 	p.EndedMs = max(atMs, p.StartedMs, p.MatchedMs)

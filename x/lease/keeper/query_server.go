@@ -69,11 +69,12 @@ func (q queryServer) lease(ctx context.Context, lease types.Lease) (*types.Query
 	if err != nil {
 		return nil, err
 	}
-	response := &types.QueryLeaseResponse{Lease: types.LeaseInfo{Lease: lease, Money: money}, Reserved: math.ZeroInt()}
 	placements, err := q.k.leasePlacements(ctx, key)
 	if err != nil {
 		return nil, err
 	}
+	noteStarts(&lease, placements)
+	response := &types.QueryLeaseResponse{Lease: types.LeaseInfo{Lease: lease, Money: money}, Reserved: math.ZeroInt()}
 	for _, p := range placements {
 		info, err := q.placement(ctx, p)
 		if err != nil {

@@ -41,7 +41,7 @@ func (k *Keeper) CreditServices(ctx context.Context, node sunstypes.NodeID, clai
 			credits[i], err = k.creditAlone(ctx, node, claim, now)
 		default:
 			var service types.Service
-			service, credits[i], err = k.creditFirst(ctx, node, claim, now)
+			service, _, credits[i], err = k.creditFirst(ctx, node, claim, now)
 			if err == nil && !credits[i].Settled {
 				record.Services = slices.Insert(record.Services, at, service)
 			}
@@ -56,31 +56,27 @@ func (k *Keeper) CreditServices(ctx context.Context, node sunstypes.NodeID, clai
 // creditFirst counts a claim about a placement that is not in its node's record.
 func (k *Keeper) creditFirst(
 	ctx context.Context, node sunstypes.NodeID, claim types.Claim, now uint64,
-) (service types.Service, credit types.Credit, err error) {
+) (service types.Service, billing types.PlacementBilling, credit types.Credit, err error) {
 	p, err := k.attestable(ctx, node, claim.Placement)
 	if errors.Is(err, types.ErrPlacementSettled) {
-		return service, types.Credit{Settled: true}, nil
+		return service, billing, types.Credit{Settled: true}, nil
 	}
 	if err != nil {
-		return service, credit, err
+		return service, billing, credit, err
 	}
-	billing, err := k.Billings.Get(ctx, claim.Placement)
-	if err != nil {
-		return service, credit, err
+	if billing, err = k.Billings.Get(ctx, claim.Placement); err != nil {
+		return service, billing, credit, err
 	}
+	billing.Begin(p)
 	service = types.ServiceOf(claim.Placement, p, billing)
 	credit.Ms = service.Credit(claim.ServedMs, now)
-	return service, credit, nil
+	return service, billing, credit, nil
 }
 
 // creditAlone counts a claim about a placement for which its node's record has no room, in the placement's own billing.
 func (k *Keeper) creditAlone(ctx context.Context, node sunstypes.NodeID, claim types.Claim, now uint64) (types.Credit, error) {
-	service, credit, err := k.creditFirst(ctx, node, claim, now)
+	service, billing, credit, err := k.creditFirst(ctx, node, claim, now)
 	if err != nil || credit.Settled {
-		return credit, err
-	}
-	billing, err := k.Billings.Get(ctx, claim.Placement)
-	if err != nil {
 		return credit, err
 	}
 	service.FillIn(&billing)
@@ -149,6 +145,7 @@ func (k *Keeper) loadBilling(ctx context.Context, key types.PlacementKey, p type
 	if err != nil || p.Status == types.PLACEMENT_STATUS_SETTLED {
 		return billing, err
 	}
+	billing.Begin(p)
 	r, err := k.findService(ctx, key, p)
 	if err != nil || !r.found {
 		return billing, err

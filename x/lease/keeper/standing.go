@@ -45,6 +45,11 @@ func (k *Keeper) noteFailure(ctx context.Context, b *book, p types.Placement, re
 	if started || again || reason == types.END_REASON_NODE_SILENT {
 		return nil
 	}
+	placements, err := k.leasePlacements(ctx, b.key)
+	if err != nil {
+		return err
+	}
+	noteStarts(&b.lease, placements)
 	until, err := k.backOffNode(ctx, p.Node)
 	if err != nil || b.lease.Started || b.lease.Status != types.LEASE_STATUS_ACTIVE {
 		return err

@@ -55,6 +55,14 @@ func (n NodeServices) Find(ref PlacementRef) (int, bool) {
 	return slices.BinarySearchFunc(n.Services, ref, func(s Service, ref PlacementRef) int { return s.Placement.Compare(ref) })
 }
 
+// Begin gives the first hour of a placement that has started its times. A start writes the placement alone.
+func (b *PlacementBilling) Begin(p Placement) {
+	if p.StartedMs != 0 && len(b.Spans) == 1 && b.Spans[0].EndMs == 0 {
+		b.Spans[0].StartMs, b.Spans[0].EndMs = p.StartedMs, p.StartedMs+p.PeriodMs
+		b.AttestedUntilMs = p.StartedMs
+	}
+}
+
 // ServiceOf is what a placement's billing says of its service.
 func ServiceOf(key PlacementKey, p Placement, billing PlacementBilling) Service {
 	service := Service{
