@@ -3,6 +3,8 @@ package cost
 import (
 	"crypto/sha256"
 	"fmt"
+	"runtime"
+	"runtime/debug"
 	"testing"
 	"time"
 
@@ -133,11 +135,19 @@ func (m *market) publish() {
 // block runs a block whose transactions must all succeed.
 func (m *market) block(pause time.Duration, txs [][]byte) chain.Block {
 	m.T.Helper()
+	runtime.GC()
 	block := m.BlockAfter(pause, txs...)
 	for _, result := range block.Results {
 		require.Zero(m.T, result.Code, result.Log)
 	}
 	return block
+}
+
+// collectBetweenBlocks leaves the collection of garbage to block, which asks for it before it measures.
+func collectBetweenBlocks(b *testing.B) {
+	b.Helper()
+	before := debug.SetGCPercent(-1)
+	b.Cleanup(func() { debug.SetGCPercent(before) })
 }
 
 // each signs a transaction for every name.
