@@ -234,5 +234,5 @@ func (k *Keeper) stopDraining(ctx context.Context, b *book, key types.PlacementK
 	if err != nil {
 		return err
 	}
-	return k.removeRequest(ctx, requestKey(b.key, p.ID.Replica), request)
+	return k.removeRequest(ctx, b, request)
 }

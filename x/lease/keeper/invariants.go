@@ -137,13 +137,13 @@ func (k *Keeper) checkCounts(ctx context.Context, key types.LeaseKey, lease type
 		return types.ErrInvariantBroken.Wrapf("lease %s counts %d live of %d open placements, it has %d of %d",
 			lease.ID, lease.LivePlacements, lease.OpenPlacements, live, len(placements))
 	}
-	if !lease.Open() {
-		return nil
-	}
 	for replica := range min(lease.ReconciledReplicas, lease.Replicas) {
-		if !covered[replica] {
+		if lease.Open() && !covered[replica] {
 			return types.ErrInvariantBroken.Wrapf("replica %d of lease %s is forgotten", replica, lease.ID)
 		}
+	}
+	if uint32(len(requests)) != lease.WaitingReplicas {
+		return types.ErrInvariantBroken.Wrapf("lease %s counts %d requests, it has %d", lease.ID, lease.WaitingReplicas, len(requests))
 	}
 	return nil
 }

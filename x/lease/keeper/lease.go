@@ -259,7 +259,7 @@ func (k *Keeper) reconcileLease(ctx context.Context, key types.LeaseKey, changed
 	if err != nil {
 		return err
 	}
-	placements, err := k.leasePlacements(ctx, key)
+	placements, err := k.openPlacements(ctx, b)
 	if err != nil {
 		return err
 	}
@@ -350,13 +350,15 @@ func (k *Keeper) fitReplicas(ctx context.Context, b *book, placements []types.Pl
 // queueMissing queues every replica that has neither a placement nor a request. It looks at what is there rather than at what
 // was there before, since an order may have shrunk and grown again since.
 func (k *Keeper) queueMissing(ctx context.Context, b *book) error {
-	placements, err := k.leasePlacements(ctx, b.key)
+	placements, err := k.openPlacements(ctx, b)
 	if err != nil {
 		return err
 	}
-	requests, err := k.leaseRequests(ctx, b.key)
-	if err != nil {
-		return err
+	var requests []types.Request
+	if b.lease.WaitingReplicas > 0 {
+		if requests, err = k.leaseRequests(ctx, b.key); err != nil {
+			return err
+		}
 	}
 	covered := make(map[uint32]bool, b.lease.Replicas)
 	for _, p := range placements {
@@ -387,7 +389,7 @@ func (k *Keeper) resumeLease(ctx context.Context, b *book) error {
 		return err
 	}
 	for _, request := range requests {
-		if err := k.unqueue(ctx, requestKey(b.key, request.Replica), request); err != nil {
+		if err := k.removeRequest(ctx, b, request); err != nil {
 			return err
 		}
 		if err := k.queueRequest(ctx, b, request.Replica, request.Replaces); err != nil {

@@ -49,7 +49,7 @@ func TestCreateLease(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, types.Lease{
 		ID: id, Image: f.image, Demand: demand, Replicas: 2, Rules: msg.Rules, MaxPrice: 10_000, Args: msg.Args, Env: msg.Env,
-		Status: types.LEASE_STATUS_ACTIVE, CreatedMs: f.now(), NextGeneration: 1, Revision: 1, SpecRevision: 1,
+		Status: types.LEASE_STATUS_ACTIVE, CreatedMs: f.now(), WaitingReplicas: 2, NextGeneration: 1, Revision: 1, SpecRevision: 1,
 		ReconciledReplicas: 2, WaitDeadlineMs: f.now() + types.Ms(testParams().MaxWait),
 	}, lease)
 	require.EqualValues(t, tenantFunds-100_000, f.Balance(f.tenant))

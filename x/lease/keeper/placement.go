@@ -52,6 +52,14 @@ func (k *Keeper) placementsOf(ctx context.Context, key types.LeaseKey, replica u
 	return it.Values()
 }
 
+// openPlacements lists a lease's unsettled placements, without opening an iterator for one that has none.
+func (k *Keeper) openPlacements(ctx context.Context, b *book) ([]types.Placement, error) {
+	if b.lease.OpenPlacements == 0 {
+		return nil, nil
+	}
+	return k.leasePlacements(ctx, b.key)
+}
+
 // replicaPlacement finds the placement of a replica that holds its node and is not draining, or ErrNothingToMigrate.
 func (k *Keeper) replicaPlacement(ctx context.Context, id types.LeaseID, replica uint32) (types.PlacementKey, types.Placement, error) {
 	key, err := id.Key()
@@ -94,6 +102,7 @@ func (k *Keeper) placeReplica(ctx context.Context, b *book, request types.Reques
 	b.lease.NextGeneration++
 	b.lease.LivePlacements++
 	b.lease.OpenPlacements++
+	b.lease.WaitingReplicas--
 	if err := k.stopWaiting(ctx, b); err != nil {
 		return err
 	}

@@ -35,13 +35,16 @@ func (k *Keeper) leaseRequests(ctx context.Context, key types.LeaseKey) ([]types
 
 // dropRequests forgets the requests of replicas from a number on.
 func (k *Keeper) dropRequests(ctx context.Context, b *book, from uint32) error {
+	if b.lease.WaitingReplicas == 0 {
+		return nil
+	}
 	requests, err := k.leaseRequests(ctx, b.key)
 	if err != nil {
 		return err
 	}
 	for _, request := range requests {
 		if request.Replica >= from {
-			if err := k.removeRequest(ctx, requestKey(b.key, request.Replica), request); err != nil {
+			if err := k.removeRequest(ctx, b, request); err != nil {
 				return err
 			}
 		}
@@ -50,7 +53,9 @@ func (k *Keeper) dropRequests(ctx context.Context, b *book, from uint32) error {
 }
 
 // removeRequest forgets a request and its place in a queue.
-func (k *Keeper) removeRequest(ctx context.Context, key types.RequestKey, request types.Request) error {
+func (k *Keeper) removeRequest(ctx context.Context, b *book, request types.Request) error {
+	key := requestKey(b.key, request.Replica)
+	b.lease.WaitingReplicas--
 	if err := k.unqueue(ctx, key, request); err != nil {
 		return err
 	}
@@ -138,6 +143,7 @@ func (k *Keeper) putRequest(ctx context.Context, b *book, replica uint32, replac
 		return err
 	}
 	b.work++
+	b.lease.WaitingReplicas++
 	if err := k.startWaiting(ctx, b); err != nil {
 		return err
 	}

@@ -45,7 +45,7 @@ func (k *Keeper) noteFailure(ctx context.Context, b *book, p types.Placement, re
 	if started || again || reason == types.END_REASON_NODE_SILENT {
 		return nil
 	}
-	placements, err := k.leasePlacements(ctx, b.key)
+	placements, err := k.openPlacements(ctx, b)
 	if err != nil {
 		return err
 	}
