@@ -9,7 +9,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"sync"
+	"sync" //consensus:ok what is remembered is computed from the type of an event alone
 
 	"github.com/cosmos/gogoproto/proto"
 
