@@ -25,7 +25,7 @@ func (app *App) Export(forZeroHeight bool, jailExcept, modules []string) (server
 			return servertypes.ExportedApp{}, fmt.Errorf("prepare for height zero: %w", err)
 		}
 	}
-	state, err := app.modules.ExportGenesisForModules(ctx, app.encoding.Codec, modules)
+	state, err := app.ExportModules(ctx, modules)
 	if err != nil {
 		return servertypes.ExportedApp{}, fmt.Errorf("export the modules' state: %w", err)
 	}
@@ -43,6 +43,13 @@ func (app *App) Export(forZeroHeight bool, jailExcept, modules []string) (server
 		Height:          height,
 		ConsensusParams: app.GetConsensusParams(ctx),
 	}, nil
+}
+
+// ExportModules writes the state of the named modules, of all when none is named. The SDK exports all of them at once, from
+// a context that opens each store when it is first read and keeps no lock on the list of them: so they are opened before.
+func (app *App) ExportModules(ctx sdk.Context, modules []string) (map[string]json.RawMessage, error) {
+	app.keys.open(ctx.MultiStore())
+	return app.modules.ExportGenesisForModules(ctx, app.encoding.Codec, modules)
 }
 
 // operatorSet reads a list of validator operators.

@@ -73,6 +73,16 @@ func (k storeKeys) service(name string) store.KVStoreService {
 	return runtime.NewKVStoreService(key)
 }
 
+// open opens every registered store of a context.
+func (k storeKeys) open(stores storetypes.MultiStore) {
+	for _, name := range slices.Sorted(maps.Keys(k.kv)) {
+		stores.GetKVStore(k.kv[name])
+	}
+	for _, name := range slices.Sorted(maps.Keys(k.object)) {
+		stores.GetObjKVStore(k.object[name])
+	}
+}
+
 // mount mounts every registered store.
 func (k storeKeys) mount(base *baseapp.BaseApp) {
 	base.MountKVStores(k.kv)

@@ -2,6 +2,7 @@ package integration_test
 
 import (
 	"context"
+	"encoding/json"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -94,6 +95,22 @@ func TestExportInFullLife(t *testing.T) {
 	v.requireFull(t)
 	exported := v.Export(false)
 	requireSameState(t, exported, chain.Import(t, exported))
+}
+
+// Modules are exported all at the same time. From a context that has opened no store yet, each export is as good as the last.
+func TestExportsFromUnopenedStores(t *testing.T) {
+	c := chain.New(t)
+	c.NextBlock()
+	var want map[string]json.RawMessage
+	for range 100 {
+		ctx, _ := c.Ctx().CacheContext()
+		got, err := c.App.ExportModules(ctx, nil)
+		require.NoError(t, err)
+		if want == nil {
+			want = got
+		}
+		require.Equal(t, want, got)
+	}
 }
 
 // requireSameState compares every module of two exports byte for byte.

@@ -8,7 +8,6 @@ import (
 	"testing"
 
 	abci "github.com/cometbft/cometbft/abci/types"
-	cmtproto "github.com/cometbft/cometbft/proto/tendermint/types"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
@@ -127,7 +126,7 @@ func (b *busy) setAside() {
 // between changes the state between two blocks, as no transaction could.
 func (b *busy) between(change func(ctx sdk.Context)) {
 	b.T.Helper()
-	change(b.App.NewUncachedContext(false, cmtproto.Header{ChainID: chain.ID, Height: b.App.LastBlockHeight(), Time: b.Time}))
+	change(b.Uncached())
 	b.BlockAfter(0)
 }
 
@@ -349,7 +348,7 @@ func requireCode(t testing.TB, want *errorsmod.Error, result *abci.ExecTxResult)
 func (b *busy) ourState() map[string]string {
 	b.T.Helper()
 	ctx, _ := b.Ctx().CacheContext()
-	raw, err := b.App.ModuleManager().ExportGenesisForModules(ctx, b.App.AppCodec(), ourModules)
+	raw, err := b.App.ExportModules(ctx, ourModules)
 	require.NoError(b.T, err)
 	state := map[string]string{}
 	for name, module := range raw {

@@ -5,7 +5,6 @@ import (
 	"testing"
 	"time"
 
-	cmtproto "github.com/cometbft/cometbft/proto/tendermint/types"
 	"github.com/stretchr/testify/require"
 
 	"cosmossdk.io/collections"
@@ -46,11 +45,6 @@ func fullTown(t *testing.T, seed int64, reindexes uint32) *town {
 	v.flood(big, reindexes)
 	v.CheckInvariants()
 	return v
-}
-
-// uncached writes to committed state between two blocks, as no transaction can.
-func (v *town) uncached() sdk.Context {
-	return v.App.NewUncachedContext(false, cmtproto.Header{ChainID: chain.ID, Height: v.App.LastBlockHeight(), Time: v.Time})
 }
 
 // crowd fills the big node with one lease.
@@ -106,7 +100,7 @@ func (v *town) setLease(change func(*leasetypes.Params)) {
 	require.NoError(v.T, err)
 	change(&params)
 	require.NoError(v.T, params.Validate())
-	require.NoError(v.T, v.App.LeaseKeeper.Params.Set(v.uncached(), params))
+	require.NoError(v.T, v.App.LeaseKeeper.Params.Set(v.Uncached(), params))
 }
 
 // slowDown makes history and pauses last, and lets a request see only a node at a time.
@@ -159,7 +153,7 @@ func corrupt[K any](v *town, store string, prefix collections.Prefix, keyCodec c
 	v.T.Helper()
 	raw, err := collections.EncodeKeyWithPrefix(prefix, keyCodec, key)
 	require.NoError(v.T, err)
-	kv := v.uncached().KVStore(v.storeKey(store))
+	kv := v.Uncached().KVStore(v.storeKey(store))
 	good := kv.Get(raw)
 	require.NotEmpty(v.T, good)
 	kv.Set(raw, []byte{0xff})
@@ -180,7 +174,7 @@ func (v *town) failItems() {
 		corrupt(v, audittypes.StoreKey, audittypes.RewardsPrefix, sunstypes.NodeKeyCodec, node),
 		corrupt(v, leasetypes.StoreKey, leasetypes.BillingsPrefix, leasetypes.PlacementKeyCodec, placement),
 	}
-	ctx := v.uncached()
+	ctx := v.Uncached()
 	require.NoError(v.T, v.App.SunsKeeper.PayoutQueue.Push(ctx, v.now(), node))
 	require.NoError(v.T, v.App.AuditKeeper.PayoutQueue.Push(ctx, v.now(), node))
 	require.NoError(v.T, v.App.LeaseKeeper.PlacementDueQueue.Push(ctx, v.now(), placement))
@@ -229,15 +223,15 @@ func (v *town) flood(big *townNode, reindexes uint32) {
 	params, err := v.App.SunsKeeper.Params.Get(v.Ctx())
 	require.NoError(v.T, err)
 	params.MaxPayoutsPerBlock = 1
-	require.NoError(v.T, v.App.SunsKeeper.Params.Set(v.uncached(), params))
+	require.NoError(v.T, v.App.SunsKeeper.Params.Set(v.Uncached(), params))
 	auditParams, err := v.App.AuditKeeper.Params.Get(v.Ctx())
 	require.NoError(v.T, err)
 	auditParams.MaxPayoutsPerBlock = 1
-	require.NoError(v.T, v.App.AuditKeeper.Params.Set(v.uncached(), auditParams))
+	require.NoError(v.T, v.App.AuditKeeper.Params.Set(v.Uncached(), auditParams))
 	v.setLease(func(p *leasetypes.Params) {
 		p.Budgets = leasetypes.BlockBudgets{
-			LeaseUpdates: 1, Matches: 1, Retries: 1, Endings: 1, Evictions: 1, DuePlacements: 1, DueLeases: 1, NodeBackoffs: 1,
-			Prunes: 1, Reindexes: reindexes,
+			LeaseUpdates: 1, Matches: 1, Retries: 1, Endings: 1, Evictions: 1, DuePlacements: leasetypes.MinFollowUp, DueLeases: 1, NodeBackoffs: 1,
+			Prunes: leasetypes.MinFollowUp, Reindexes: reindexes,
 		}
 	})
 	for i := range townTenants {

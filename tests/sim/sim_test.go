@@ -154,7 +154,7 @@ func exportsWhatItImported(t testing.TB, instance simsx.TestInstance[chain], _ [
 	require.NoError(t, err)
 	ctx := again.NewContextLegacy(false, cmtproto.Header{ChainID: instance.Cfg.ChainID, Height: first.Height})
 	require.NoError(t, again.CheckInvariants(ctx), "after the import")
-	second, err := again.ModuleManager().ExportGenesisForModules(ctx, again.AppCodec(), ourModules)
+	second, err := again.ExportModules(ctx, ourModules)
 	require.NoError(t, err)
 
 	var state map[string]json.RawMessage

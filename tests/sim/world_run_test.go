@@ -106,8 +106,7 @@ func (w *world) copy(name string) {
 		ConsensusParams: &exported.ConsensusParams, AppStateBytes: exported.AppState,
 	})
 	require.NoError(w.t, err)
-	again, err := copied.ModuleManager().ExportGenesisForModules(
-		copied.GetContextForFinalizeBlock(nil), copied.AppCodec(), ourModules)
+	again, err := copied.ExportModules(copied.GetContextForFinalizeBlock(nil), ourModules)
 	require.NoError(w.t, err)
 	var state map[string]json.RawMessage
 	require.NoError(w.t, json.Unmarshal(exported.AppState, &state))

@@ -138,6 +138,12 @@ func (c *Chain) Ctx() sdk.Context {
 	})
 }
 
+// Uncached writes to committed state between two blocks, as no transaction can.
+func (c *Chain) Uncached() sdk.Context {
+	header := cmtproto.Header{ChainID: ID, Height: c.App.LastBlockHeight(), Time: c.Time}
+	return sdk.NewContext(c.App.CommitMultiStore(), header, false, c.App.Logger())
+}
+
 func (c *Chain) proposer() []byte { return consensusKey(0).PubKey().Address() }
 
 // lastCommit says that every validator signed the last block.

@@ -267,7 +267,7 @@ func Import(t testing.TB, genesis *genutiltypes.AppGenesis) *genutiltypes.AppGen
 	_, err := c.App.InitChain(initRequest(t, genesis))
 	require.NoError(t, err)
 	ctx := c.App.GetContextForFinalizeBlock(nil)
-	state, err := c.App.ModuleManager().ExportGenesis(ctx, c.App.AppCodec())
+	state, err := c.App.ExportModules(ctx, nil)
 	require.NoError(t, err)
 	raw, err := json.Marshal(state)
 	require.NoError(t, err)
