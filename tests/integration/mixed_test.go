@@ -164,11 +164,11 @@ func (m *mixed) reprice(i int) {
 }
 
 func (m *mixed) drainOrResume(i int) {
-	var msg sdk.Msg = m.drain(i)
 	if m.r.Intn(2) == 0 {
-		msg = &sunstypes.MsgResumeNode{Operator: m.text(nth("operator", i)), Number: 1}
+		m.add(nth("operator", i), &sunstypes.MsgResumeNode{Operator: m.text(nth("operator", i)), Number: 1})
+		return
 	}
-	m.add(nth("operator", i), msg)
+	m.add(nth("operator", i), m.drain(i))
 }
 
 func (m *mixed) withdraw(i int) {

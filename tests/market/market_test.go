@@ -149,8 +149,8 @@ func (w *world) chooseParams() {
 	params := w.params.lease
 	if w.chance(3, "tight budgets") {
 		params.Budgets = leasetypes.BlockBudgets{
-			LeaseUpdates: 1, Matches: 1, Retries: 1, Endings: 1, Evictions: 1, DuePlacements: 1, DueLeases: 1, NodeBackoffs: 1,
-			Prunes: 1, Reindexes: 1,
+			LeaseUpdates: 1, Matches: 1, Retries: 1, Endings: 1, Evictions: 1, DuePlacements: leasetypes.MinFollowUp, DueLeases: 1, NodeBackoffs: 1,
+			Prunes: leasetypes.MinFollowUp, Reindexes: 1,
 		}
 		for range w.pick(3, "wider budgets") {
 			w.changeBudget(&params.Budgets)
