@@ -95,9 +95,12 @@ func (AppModule) DefaultGenesis(cdc codec.JSONCodec) json.RawMessage {
 func (AppModule) ValidateGenesis(cdc codec.JSONCodec, _ client.TxEncodingConfig, bz json.RawMessage) error {
 	var genesis types.GenesisState
 	if err := cdc.UnmarshalJSON(bz, &genesis); err != nil {
-		return fmt.Errorf("genesis of %s: %w", types.ModuleName, err)
+		return fmt.Errorf("genesis of x/%s: %w", types.ModuleName, err)
 	}
-	return genesis.Validate()
+	if err := genesis.Validate(); err != nil {
+		return fmt.Errorf("genesis of x/%s: %w", types.ModuleName, err)
+	}
+	return nil
 }
 
 // InitGenesis sets the state.
@@ -105,7 +108,7 @@ func (m AppModule) InitGenesis(ctx sdk.Context, cdc codec.JSONCodec, bz json.Raw
 	var genesis types.GenesisState
 	cdc.MustUnmarshalJSON(bz, &genesis)
 	if err := m.keeper.InitGenesis(ctx, genesis); err != nil {
-		panic(err)
+		panic(fmt.Errorf("genesis of x/%s: %w", types.ModuleName, err))
 	}
 }
 

@@ -4,6 +4,7 @@ package suns
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 
 	gwruntime "github.com/grpc-ecosystem/grpc-gateway/runtime"
 	"github.com/spf13/cobra"
@@ -100,9 +101,12 @@ func (AppModule) DefaultGenesis(cdc codec.JSONCodec) json.RawMessage {
 func (AppModule) ValidateGenesis(cdc codec.JSONCodec, _ client.TxEncodingConfig, raw json.RawMessage) error {
 	var genesis types.GenesisState
 	if err := cdc.UnmarshalJSON(raw, &genesis); err != nil {
-		return types.ErrInvalidGenesis.Wrap(err.Error())
+		return fmt.Errorf("genesis of x/%s: %w", types.ModuleName, err)
 	}
-	return genesis.Validate()
+	if err := genesis.Validate(); err != nil {
+		return fmt.Errorf("genesis of x/%s: %w", types.ModuleName, err)
+	}
+	return nil
 }
 
 // InitGenesis sets the state of a genesis, after bank's. The interface has no error to return, so a bad one stops the start.
@@ -110,7 +114,7 @@ func (am AppModule) InitGenesis(ctx sdk.Context, cdc codec.JSONCodec, raw json.R
 	var genesis types.GenesisState
 	cdc.MustUnmarshalJSON(raw, &genesis)
 	if err := am.keeper.InitGenesis(ctx, &genesis); err != nil {
-		panic(err)
+		panic(fmt.Errorf("genesis of x/%s: %w", types.ModuleName, err))
 	}
 }
 

@@ -156,6 +156,20 @@ func FromGenesis(t testing.TB, keys keyring.Keyring, genesis *genutiltypes.AppGe
 	return c
 }
 
+// TryGenesis is FromGenesis for a genesis that may be refused, with the error then.
+func TryGenesis(t testing.TB, keys keyring.Keyring, genesis *genutiltypes.AppGenesis, opts ...Option) (*Chain, error) {
+	t.Helper()
+	c := empty(t, opts...)
+	c.Time, c.Keys, c.sequences = genesis.GenesisTime, keys, map[string]uint64{}
+	request := initRequest(t, genesis)
+	c.initialHeight = request.InitialHeight
+	if _, err := c.App.InitChain(request); err != nil {
+		return nil, err
+	}
+	c.NextBlock()
+	return c, nil
+}
+
 // open builds the application over the database.
 func (c *Chain) open() {
 	workers := c.options.workers
