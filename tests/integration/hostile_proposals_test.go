@@ -151,7 +151,7 @@ func TestGovernanceRetriesWhatFailed(t *testing.T) {
 		c := &strickenChain{busy: b}
 		key := b.placementKey("tenant", 1)
 		v := &town{Chain: b.Chain}
-		repair := spoil(b, v.uncached(), leasetypes.StoreKey, leasetypes.BillingsPrefix, leasetypes.PlacementKeyCodec, key, unreadable)
+		repair := spoil(b, v.Uncached(), leasetypes.StoreKey, leasetypes.BillingsPrefix, leasetypes.PlacementKeyCodec, key, unreadable)
 		block := c.block(time.Second)
 		for len(b.quarantined(leasetypes.ModuleName)) == 1 { // until the hour's own end
 			block = c.block(time.Second)

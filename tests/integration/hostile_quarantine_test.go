@@ -55,7 +55,7 @@ func spoil[K any](
 	good := kv.Get(raw)
 	kv.Set(raw, value)
 	return func() {
-		kv := v.uncached().KVStore(v.storeKey(store))
+		kv := v.Uncached().KVStore(v.storeKey(store))
 		if good == nil {
 			kv.Delete(raw)
 			return
@@ -309,7 +309,7 @@ func (c *strickenChain) suffer(d damage) {
 	if d.prepare != nil {
 		d.prepare(c.busy)
 	}
-	repair := d.strike(c.busy, (&town{Chain: c.Chain}).uncached())
+	repair := d.strike(c.busy, c.Uncached())
 	module, queue := splitQueue(d.queue)
 	item := c.requireSetAside(module, queue, c.block(0))
 	if d.panics {
@@ -381,7 +381,7 @@ func (b *busy) requireSetAside(module, queue string, block chain.Block) duequeue
 // retryAll puts back what failed, except the items that setAside made up.
 func (c *strickenChain) retryAll() {
 	c.T.Helper()
-	ctx := (&town{Chain: c.Chain}).uncached()
+	ctx := c.Uncached()
 	by := app.Authority().String()
 	for module, retry := range map[string]func(number uint64) sdk.Msg{
 		sunstypes.ModuleName: func(n uint64) sdk.Msg { return &sunstypes.MsgRetryQuarantined{Authority: by, Number: n} },
