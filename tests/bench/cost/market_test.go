@@ -3,7 +3,6 @@ package cost
 import (
 	"crypto/sha256"
 	"fmt"
-	"runtime"
 	"runtime/debug"
 	"testing"
 	"time"
@@ -132,19 +131,21 @@ func (m *market) publish() {
 	m.image = publisher + "/web:1"
 }
 
-// block runs a block whose transactions must all succeed.
-func (m *market) block(pause time.Duration, txs [][]byte) chain.Block {
+// block checks transactions and runs a block of them, all of which must succeed.
+func (m *market) block(pause time.Duration, txs [][]byte) spent {
 	m.T.Helper()
-	runtime.GC()
+	checked := m.Check(txs...)
 	block := m.BlockAfter(pause, txs...)
 	for _, result := range block.Results {
 		require.Zero(m.T, result.Code, result.Log)
 	}
-	return block
+	return spent{
+		checked: checked, executed: block.CPU, elapsed: block.Elapsed, gas: totalGas(block.Results), txs: len(block.Results),
+	}
 }
 
-// collectBetweenBlocks leaves the collection of garbage to block, which asks for it before it measures.
-func collectBetweenBlocks(b *testing.B) {
+// collectBetweenSteps leaves the collection of garbage to run, which asks for it between the steps that it measures.
+func collectBetweenSteps(b *testing.B) {
 	b.Helper()
 	before := debug.SetGCPercent(-1)
 	b.Cleanup(func() { debug.SetGCPercent(before) })

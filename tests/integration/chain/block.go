@@ -54,6 +54,18 @@ func (c *Chain) CheckInvariants() {
 	require.NoError(c.T, c.App.CheckInvariants(c.Ctx()), "after block %d", c.App.LastBlockHeight())
 }
 
+// Check has the mempool look at transactions, as every node does once for each, and gives the processor time it took.
+func (c *Chain) Check(txs ...[]byte) time.Duration {
+	c.T.Helper()
+	cpu := processTime(c.T)
+	for _, tx := range txs {
+		response, err := c.App.CheckTx(&abci.RequestCheckTx{Tx: tx, Type: abci.CheckTxType_New})
+		require.NoError(c.T, err)
+		require.Zero(c.T, response.Code, response.Log)
+	}
+	return processTime(c.T) - cpu
+}
+
 // Uncommitted runs a block and leaves it at that, as a node does that crashes before its commit.
 func (c *Chain) Uncommitted(txs ...[]byte) Block {
 	c.T.Helper()
