@@ -93,6 +93,34 @@ test-race: ## the worker, the clients and the image library under the race detec
 test-sim: ## random transactions against the whole chain (SIM_SEEDS, SIM_BLOCKS, SIM_BLOCK_SIZE)
 	go test -count=1 -timeout $(SIM_TIMEOUT) -tags sims $(TEST_FLAGS) ./tests/sim/...
 
+# What the nightly simulation draws: seeds × blocks × transactions a block.
+NIGHTLY_SEEDS ?= $(shell seq -s, 1 50)
+NIGHTLY_BLOCKS ?= 300
+NIGHTLY_BLOCK_SIZE ?= 30
+
+.PHONY: sim-nightly
+sim-nightly: ## long random chains in both executors, exported and imported in the middle (NIGHTLY_SEEDS, …_BLOCKS)
+	SIM_SEEDS='$(NIGHTLY_SEEDS)' SIM_BLOCKS=$(NIGHTLY_BLOCKS) SIM_BLOCK_SIZE=$(NIGHTLY_BLOCK_SIZE) \
+		go test -count=1 -timeout 0 -tags sims -v $(TEST_FLAGS) ./tests/sim/...
+
+MARKET_STEPS ?= 2000000
+
+.PHONY: market-soak
+market-soak: ## a random market with books of its own, for MARKET_STEPS messages
+	MARKET_STEPS=$(MARKET_STEPS) go test -count=1 -timeout 0 -v $(TEST_FLAGS) ./tests/market
+
+# folder:target
+FUZZ_TIME ?= 3m
+FUZZ_TARGETS ?= $(addsuffix :FuzzMsg,x/suns/keeper x/lease/keeper x/audit/keeper x/uai/keeper) \
+	x/lease/types:FuzzParseLeaseID x/lease/types:FuzzParsePlacementID x/suns/types:FuzzParseNodeID \
+	x/suns/types:FuzzGenesis x/uai/types:FuzzParseImageID x/typedevent:FuzzEventIsThatOfTheSDK uai:FuzzImage
+
+.PHONY: fuzz
+fuzz: ## every fuzz target for FUZZ_TIME
+	@set -x; for target in $(FUZZ_TARGETS); do \
+		go test ./$${target%%:*} -run '^$$' -fuzz "^$${target##*:}$$" -fuzztime $(FUZZ_TIME) -parallel 1; \
+	done
+
 .PHONY: bench
 bench: build ## what things cost, into build/bench/report.json (BENCH chooses by pattern, BENCH_TIME how long each)
 	@scripts/ensure-docker.sh
@@ -100,6 +128,14 @@ bench: build ## what things cost, into build/bench/report.json (BENCH chooses by
 	ISUN_BIN='$(CURDIR)/build' ISUN_BENCH_REPORT='$(CURDIR)/build/bench/report.json' go test -p 1 -run '^$$' \
 		-bench '$(BENCH)' -benchtime $(BENCH_TIME) -benchmem -timeout 120m ./tests/bench/...
 	@cat build/bench/report.json
+
+# A million nodes need a disk, not memory, and no time limit.
+BENCH_NODES ?= 1000000
+
+.PHONY: bench-large
+bench-large: ## the market's benchmarks with BENCH_NODES nodes, on disk
+	BENCH_NODES=$(BENCH_NODES) BENCH_DB=goleveldb ISUN_BENCH_REPORT='$(CURDIR)/build/bench/report-large.json' \
+		go test -run '^$$' -bench '$(BENCH)' -benchtime 3s -benchmem -timeout 0 ./tests/bench/scale
 
 ##@ run
 
