@@ -22,6 +22,8 @@ type Queue[K any] struct {
 
 	name     string
 	keyCodec codec.KeyCodec[K]
+	// calm ends when something is pushed; nil where block work always looks
+	calm *Calm
 }
 
 // NewQueue adds a queue to a module's schema. The name is used in genesis, in the quarantine and as the collection's name.
@@ -36,8 +38,19 @@ func NewQueue[K any](sb *collections.SchemaBuilder, prefix collections.Prefix, n
 // Name is the queue's name.
 func (q Queue[K]) Name() string { return q.name }
 
+// Waking is the queue whose pushes end a calm.
+func (q Queue[K]) Waking(calm Calm) Queue[K] {
+	q.calm = &calm
+	return q
+}
+
 // Push puts an item in the queue, due at a time in chain-clock milliseconds.
 func (q Queue[K]) Push(ctx context.Context, dueMs uint64, item K) error {
+	if q.calm != nil {
+		if err := q.calm.wake(ctx); err != nil {
+			return err
+		}
+	}
 	return q.Entries.Set(ctx, collections.Join(dueMs, item))
 }
 
@@ -103,6 +116,15 @@ func (q Queue[K]) Due(ctx context.Context, nowMs uint64, limit uint32) ([]collec
 		due = append(due, key)
 	}
 	return due, nil
+}
+
+// Next says when the queue's first item is due, if it has any.
+func (q Queue[K]) Next(ctx context.Context) (dueMs uint64, found bool, err error) {
+	first, err := q.Due(ctx, ^uint64(0), 1)
+	if err != nil || len(first) == 0 {
+		return 0, false, err
+	}
+	return first[0].K1(), true, nil
 }
 
 // Run says how a queue's items are handled.

@@ -23,6 +23,9 @@ func (k *Keeper) EndBlocker(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if calm, err := k.Calm.Holds(ctx, now); err != nil || calm {
+		return err
+	}
 	budgets := params.Budgets
 	steps := []func() error{
 		func() error {
@@ -60,7 +63,10 @@ func (k *Keeper) EndBlocker(ctx context.Context) error {
 			return err
 		}
 	}
-	return nil
+	return k.Calm.Note(ctx,
+		duequeue.Line[sunstypes.NodeKey]{Queue: k.ReindexQueue}, k.EndingQueue, k.EvictionQueue, k.PlacementDueQueue,
+		k.LeaseDueQueue, k.LeaseUpdateQueue, k.NodeBackoffQueue, duequeue.Line[newRequestKey]{Queue: k.NewRequestQueue},
+		k.RetryQueue, k.PlacementPruneQueue, k.LeasePruneQueue)
 }
 
 // process handles a queue's due items within a budget; what fails goes to the module's quarantine, with an event.

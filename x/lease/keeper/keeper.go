@@ -96,6 +96,8 @@ type Keeper struct {
 	LeasePruneQueue     duequeue.Queue[types.LeaseKey]
 	// ReindexQueue: nodes that changed in a transaction; the match index is written in the end blocker alone
 	ReindexQueue duequeue.Queue[sunstypes.NodeKey]
+	// Calm tells the end blocker that nothing is due in any queue
+	Calm duequeue.Calm
 	// Quarantine: items that failed
 	Quarantine duequeue.Quarantine
 }
@@ -111,6 +113,7 @@ func NewKeeper(
 		}
 	}
 	sb := collections.NewSchemaBuilder(storeService)
+	calm := duequeue.NewCalm(sb, types.CalmUntilPrefix, types.CalmPushedPrefix)
 	k := &Keeper{
 		cdc: cdc, authority: authority, suns: suns, images: images, bank: bank, accounts: accounts,
 
@@ -141,17 +144,18 @@ func NewKeeper(
 		MatchClasses: collections.NewMap(sb, types.MatchClassesPrefix, "match_classes",
 			collections.StringKey, collections.Uint64Value),
 
-		LeaseUpdateQueue:    duequeue.NewQueue(sb, types.LeaseUpdateQueuePrefix, "lease_updates", types.LeaseKeyCodec),
-		NewRequestQueue:     duequeue.NewQueue(sb, types.NewRequestQueuePrefix, "new_requests", newRequestKeyCodec),
-		RetryQueue:          duequeue.NewQueue(sb, types.RetryQueuePrefix, "retries", types.RequestKeyCodec),
-		EndingQueue:         duequeue.NewQueue(sb, types.EndingQueuePrefix, "endings", types.PlacementKeyCodec),
-		EvictionQueue:       duequeue.NewQueue(sb, types.EvictionQueuePrefix, "evictions_due", sunstypes.NodeKeyCodec),
-		PlacementDueQueue:   duequeue.NewQueue(sb, types.PlacementDueQueuePrefix, "due_placements", types.PlacementKeyCodec),
-		LeaseDueQueue:       duequeue.NewQueue(sb, types.LeaseDueQueuePrefix, "due_leases", types.LeaseKeyCodec),
-		NodeBackoffQueue:    duequeue.NewQueue(sb, types.NodeBackoffQueuePrefix, "node_backoffs", sunstypes.NodeKeyCodec),
-		PlacementPruneQueue: duequeue.NewQueue(sb, types.PlacementPruneQueuePrefix, "prune_placements", types.PlacementKeyCodec),
-		LeasePruneQueue:     duequeue.NewQueue(sb, types.LeasePruneQueuePrefix, "prune_leases", types.LeaseKeyCodec),
-		ReindexQueue:        duequeue.NewQueue(sb, types.ReindexQueuePrefix, "reindexes", sunstypes.NodeKeyCodec),
+		LeaseUpdateQueue:    duequeue.NewQueue(sb, types.LeaseUpdateQueuePrefix, "lease_updates", types.LeaseKeyCodec).Waking(calm),
+		NewRequestQueue:     duequeue.NewQueue(sb, types.NewRequestQueuePrefix, "new_requests", newRequestKeyCodec).Waking(calm),
+		RetryQueue:          duequeue.NewQueue(sb, types.RetryQueuePrefix, "retries", types.RequestKeyCodec).Waking(calm),
+		EndingQueue:         duequeue.NewQueue(sb, types.EndingQueuePrefix, "endings", types.PlacementKeyCodec).Waking(calm),
+		EvictionQueue:       duequeue.NewQueue(sb, types.EvictionQueuePrefix, "evictions_due", sunstypes.NodeKeyCodec).Waking(calm),
+		PlacementDueQueue:   duequeue.NewQueue(sb, types.PlacementDueQueuePrefix, "due_placements", types.PlacementKeyCodec).Waking(calm),
+		LeaseDueQueue:       duequeue.NewQueue(sb, types.LeaseDueQueuePrefix, "due_leases", types.LeaseKeyCodec).Waking(calm),
+		NodeBackoffQueue:    duequeue.NewQueue(sb, types.NodeBackoffQueuePrefix, "node_backoffs", sunstypes.NodeKeyCodec).Waking(calm),
+		PlacementPruneQueue: duequeue.NewQueue(sb, types.PlacementPruneQueuePrefix, "prune_placements", types.PlacementKeyCodec).Waking(calm),
+		LeasePruneQueue:     duequeue.NewQueue(sb, types.LeasePruneQueuePrefix, "prune_leases", types.LeaseKeyCodec).Waking(calm),
+		ReindexQueue:        duequeue.NewQueue(sb, types.ReindexQueuePrefix, "reindexes", sunstypes.NodeKeyCodec).Waking(calm),
+		Calm:                calm,
 		Quarantine:          duequeue.NewQuarantine(sb, types.QuarantinePrefix, types.QuarantineCountPrefix, cdc),
 	}
 	schema, err := sb.Build()

@@ -46,4 +46,6 @@ var (
 	PlacesPrefix              = collections.NewPrefix(28)
 	ServedPrefix              = collections.NewPrefix(29)
 	ServicesPrefix            = collections.NewPrefix(30)
+	CalmUntilPrefix           = collections.NewPrefix(31)
+	CalmPushedPrefix          = collections.NewPrefix(32)
 )

@@ -27,7 +27,19 @@ func (k *Keeper) EndBlock(ctx context.Context) error {
 			return fmt.Errorf("x/suns %s: %w", step.name, err)
 		}
 	}
-	return nil
+	return k.noteCalm(ctx)
+}
+
+// noteCalm spares the blocks until something is due a look into the queues.
+func (k *Keeper) noteCalm(ctx context.Context) error {
+	now, err := k.NowMs(ctx)
+	if err != nil {
+		return err
+	}
+	if calm, err := k.Calm.Holds(ctx, now); err != nil || calm {
+		return err
+	}
+	return k.Calm.Note(ctx, k.DeadlineQueue, k.PayoutQueue, k.UnbondingQueue)
 }
 
 func (k *Keeper) endDeadlines(ctx context.Context) error {
@@ -50,6 +62,9 @@ func (k *Keeper) process(
 ) error {
 	now, err := k.NowMs(ctx)
 	if err != nil {
+		return err
+	}
+	if calm, err := k.Calm.Holds(ctx, now); err != nil || calm {
 		return err
 	}
 	params, err := k.GetParams(ctx)

@@ -63,6 +63,8 @@ type Keeper struct {
 	// Emission counts what entered and left the supply.
 	Emission collections.Item[types.EmissionState]
 
+	// Calm tells the end blocker that nothing is due in any queue.
+	Calm duequeue.Calm
 	// Quarantine holds block work that failed.
 	Quarantine duequeue.Quarantine
 }
@@ -74,6 +76,7 @@ func NewKeeper(
 ) *Keeper {
 	sb := collections.NewSchemaBuilder(storeService)
 	node := types.NodeKeyCodec
+	calm := duequeue.NewCalm(sb, types.CalmUntilPrefix, types.CalmPushedPrefix)
 	k := &Keeper{
 		accounts: accounts, bank: bank, authority: authority, hooks: types.MultiHooks{},
 
@@ -85,9 +88,9 @@ func NewKeeper(
 		CheckIns:  collections.NewMap(sb, types.CheckInsPrefix, "check_ins", node, collections.Uint64Value),
 		Deadlines: collections.NewMap(sb, types.DeadlinesPrefix, "deadlines", node, collections.Uint64Value),
 
-		DeadlineQueue:  duequeue.NewQueue(sb, types.DeadlineQueuePrefix, "deadline_queue", node),
-		UnbondingQueue: duequeue.NewQueue(sb, types.UnbondingQueuePrefix, "unbonding_queue", node),
-		PayoutQueue:    duequeue.NewQueue(sb, types.PayoutQueuePrefix, "payout_queue", node),
+		DeadlineQueue:  duequeue.NewQueue(sb, types.DeadlineQueuePrefix, "deadline_queue", node).Waking(calm),
+		UnbondingQueue: duequeue.NewQueue(sb, types.UnbondingQueuePrefix, "unbonding_queue", node).Waking(calm),
+		PayoutQueue:    duequeue.NewQueue(sb, types.PayoutQueuePrefix, "payout_queue", node).Waking(calm),
 		PayoutPlaces:   collections.NewMap(sb, types.PayoutPlacesPrefix, "payout_places", node, collections.Uint64Value),
 
 		Rewards: collections.NewMap(sb, types.RewardsPrefix, "rewards", node, codec.CollValue[types.NodeReward](cdc)),
@@ -100,6 +103,7 @@ func NewKeeper(
 			sb, types.EmissionSchedulePrefix, "emission_schedule", codec.CollValue[types.EmissionSchedule](cdc)),
 		Emission: collections.NewItem(sb, types.EmissionPrefix, "emission", codec.CollValue[types.EmissionState](cdc)),
 
+		Calm:       calm,
 		Quarantine: duequeue.NewQuarantine(sb, types.QuarantinePrefix, types.QuarantineCountPrefix, cdc),
 	}
 	schema, err := sb.Build()

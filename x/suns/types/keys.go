@@ -36,4 +36,6 @@ var (
 	QuarantinePrefix       = collections.NewPrefix(17)
 	QuarantineCountPrefix  = collections.NewPrefix(18)
 	PayoutPlacesPrefix     = collections.NewPrefix(19)
+	CalmUntilPrefix        = collections.NewPrefix(20)
+	CalmPushedPrefix       = collections.NewPrefix(21)
 )
