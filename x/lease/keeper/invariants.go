@@ -169,8 +169,7 @@ func (k *Keeper) servicesInvariant(ctx context.Context) error {
 				return true, err
 			}
 			billing.Begin(p)
-			// A transaction that ends a placement writes no record of its node; the end's turn in the queue does.
-			sameEnd := p.EndedMs == service.EndedMs || p.Ending() && service.EndedMs == 0
+			sameEnd := service.EndedMs == types.ServiceOf(key, p, billing).EndedMs
 			if !p.Node.Equal(sunstypes.NodeIDFromKey(node)) || !sameEnd || !service.Matches(billing) {
 				return true, types.ErrInvariantBroken.Wrapf("node %s serves %v, its placement is %v", nodeName(node), service, p)
 			}

@@ -63,10 +63,14 @@ func (b *PlacementBilling) Begin(p Placement) {
 	}
 }
 
-// ServiceOf is what a placement's billing says of its service.
+// ServiceOf is what a placement's billing says of its service. An end that a transaction asked for counts once it had its turn
+// in the queue: the transaction writes no record of the node, and what is attested must not depend on when one is made.
 func ServiceOf(key PlacementKey, p Placement, billing PlacementBilling) Service {
 	service := Service{
-		Placement: NewPlacementRef(key), ServedMs: billing.ServedMs, AttestedUntilMs: billing.AttestedUntilMs, EndedMs: p.EndedMs,
+		Placement: NewPlacementRef(key), ServedMs: billing.ServedMs, AttestedUntilMs: billing.AttestedUntilMs,
+	}
+	if !p.Live() {
+		service.EndedMs = p.EndedMs
 	}
 	for _, span := range billing.Spans {
 		service.Spans = append(service.Spans, ServiceSpan{StartMs: span.StartMs, EndMs: span.EndMs, AttestedMs: span.AttestedMs})
