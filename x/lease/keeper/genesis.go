@@ -13,7 +13,8 @@ import (
 	sunstypes "github.com/isuncoin/isuncoin/x/suns/types"
 )
 
-// InitGenesis sets the state. It runs after x/suns and x/uai, whose nodes the match index is computed from.
+// InitGenesis sets the state. It runs after x/suns and x/uai, whose nodes the match index is computed from. Nodes that wait to
+// be indexed anew are indexed as they were.
 // It refuses one that does not hang together, or whose coins and reservations bank and x/suns do not hold.
 func (k *Keeper) InitGenesis(ctx context.Context, genesis types.GenesisState) error {
 	if err := genesis.Validate(); err != nil {
@@ -124,20 +125,7 @@ func (k *Keeper) importNodes(ctx context.Context, genesis types.GenesisState) er
 			return err
 		}
 	}
-	var nodes []sunstypes.NodeID
-	err := k.suns.IterateNodes(ctx, func(node sunstypes.Node, _ sunstypes.NodeLoad) bool {
-		nodes = append(nodes, node.ID)
-		return false
-	})
-	if err != nil {
-		return err
-	}
-	for _, id := range nodes {
-		if err := k.reindexNodeID(ctx, id); err != nil {
-			return err
-		}
-	}
-	return nil
+	return k.importIndex(ctx, genesis)
 }
 
 // ExportGenesis is the whole state.
@@ -169,6 +157,9 @@ func (k *Keeper) ExportGenesis(ctx context.Context) (*types.GenesisState, error)
 		return nil, err
 	}
 	if genesis.Served, err = orZero(k.Served.Get(ctx)); err != nil {
+		return nil, err
+	}
+	if err := k.exportIndex(ctx, genesis); err != nil {
 		return nil, err
 	}
 	if genesis.Queues, err = k.exportQueues(ctx); err != nil {

@@ -8,6 +8,7 @@ import (
 	"cosmossdk.io/collections"
 	"cosmossdk.io/math"
 
+	"github.com/isuncoin/isuncoin/x/duequeue"
 	"github.com/isuncoin/isuncoin/x/lease/types"
 	sunstypes "github.com/isuncoin/isuncoin/x/suns/types"
 )
@@ -181,21 +182,12 @@ func (k *Keeper) servicesInvariant(ctx context.Context) error {
 // matchIndexInvariant: every node that can be matched is indexed as it is, and of every operator exactly the first entries
 // of a bucket are candidates. Nodes that wait to be indexed anew are passed over.
 func (k *Keeper) matchIndexInvariant(ctx context.Context) error {
-	pending := make(map[string]bool)
-	for _, queue := range []interface {
-		Walk(context.Context, collections.Ranger[collections.Pair[uint64, sunstypes.NodeKey]],
-			func(collections.Pair[uint64, sunstypes.NodeKey]) (bool, error)) error
-	}{k.ReindexQueue.Entries, k.NodeBackoffQueue.Entries} {
-		err := queue.Walk(ctx, nil, func(entry collections.Pair[uint64, sunstypes.NodeKey]) (bool, error) {
-			pending[nodeName(entry.K2())] = true
-			return false, nil
-		})
-		if err != nil {
-			return err
-		}
+	pending, err := k.pendingNodes(ctx)
+	if err != nil {
+		return err
 	}
 	var broken error
-	err := k.suns.IterateNodes(ctx, func(node sunstypes.Node, _ sunstypes.NodeLoad) bool {
+	err = k.suns.IterateNodes(ctx, func(node sunstypes.Node, _ sunstypes.NodeLoad) bool {
 		if !pending[node.ID.String()] {
 			broken = k.checkIndexed(ctx, node.ID)
 		}
@@ -205,6 +197,29 @@ func (k *Keeper) matchIndexInvariant(ctx context.Context) error {
 		return errors.Join(err, broken)
 	}
 	return k.checkCandidates(ctx)
+}
+
+// pendingNodes are those that wait to be indexed anew, or wait in quarantine since that failed.
+func (k *Keeper) pendingNodes(ctx context.Context) (map[string]bool, error) {
+	pending := make(map[string]bool)
+	queues := map[string]bool{}
+	for _, queue := range []duequeue.Queue[sunstypes.NodeKey]{k.ReindexQueue, k.NodeBackoffQueue} {
+		queues[queue.Name()] = true
+		err := queue.Entries.Walk(ctx, nil, func(entry collections.Pair[uint64, sunstypes.NodeKey]) (bool, error) {
+			pending[nodeName(entry.K2())] = true
+			return false, nil
+		})
+		if err != nil {
+			return nil, err
+		}
+	}
+	items, _, err := k.Quarantine.Export(ctx)
+	for _, item := range items {
+		if queues[item.Queue] {
+			pending[item.Item] = true
+		}
+	}
+	return pending, err
 }
 
 func (k *Keeper) checkIndexed(ctx context.Context, id sunstypes.NodeID) error {

@@ -103,25 +103,24 @@ func (k *Keeper) changeIndex(ctx context.Context, key sunstypes.NodeKey) (change
 	if err != nil {
 		return 0, err
 	}
-	var have, wanted []indexEntry
-	indexed, err := k.IndexedNodes.Get(ctx, key)
-	switch {
-	case errors.Is(err, collections.ErrNotFound):
-		if want == nil {
-			return 0, nil
-		}
-	case err != nil:
+	return k.setIndexed(ctx, key, want)
+}
+
+// setIndexed makes the index hold a node as given, or not at all, and says how many entries changed.
+func (k *Keeper) setIndexed(ctx context.Context, key sunstypes.NodeKey, want *types.IndexedNode) (changed int, err error) {
+	have, err := k.indexed(ctx, key)
+	if err != nil || have.Equal(want) {
 		return 0, err
-	case want != nil && indexed.Equal(want):
-		return 0, nil
-	default:
-		have = entriesOf(indexed)
+	}
+	var old, fresh []indexEntry
+	if have != nil {
+		old = entriesOf(*have)
 	}
 	if want != nil {
-		wanted = entriesOf(*want)
+		fresh = entriesOf(*want)
 	}
-	changed = len(have) + len(wanted)
-	for _, change := range changesBetween(key.K2(), have, wanted) {
+	changed = len(old) + len(fresh)
+	for _, change := range changesBetween(key.K2(), old, fresh) {
 		if err := k.changeBucket(ctx, key.K1(), change); err != nil {
 			return changed, err
 		}

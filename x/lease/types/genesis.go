@@ -2,7 +2,9 @@ package types
 
 import (
 	"errors"
+	"math/bits"
 	"slices"
+	"strings"
 
 	"cosmossdk.io/math"
 
@@ -28,6 +30,9 @@ func (g GenesisState) Validate() error {
 		return err
 	}
 	if err := g.validateNodes(); err != nil {
+		return err
+	}
+	if err := g.validateIndex(); err != nil {
 		return err
 	}
 	if g.Served > sunstypes.MaxClockMs {
@@ -75,6 +80,76 @@ func (g GenesisState) validateNodes() error {
 		if _, err := e.Cursor.Key(); err != nil {
 			return ErrInvalidGenesis.Wrapf("eviction of node %s: %s", e.Node, err)
 		}
+	}
+	return nil
+}
+
+// validateIndex says whether the index could hold the nodes so. That they exist and wait to be indexed is for the keeper to
+// say.
+func (g GenesisState) validateIndex() error {
+	indexed := make(map[sunstypes.NodeID]bool, len(g.Indexed))
+	for _, node := range g.Indexed {
+		if err := node.Node.Validate(); err != nil {
+			return ErrInvalidGenesis.Wrapf("indexed node: %s", err)
+		}
+		if indexed[node.Node] {
+			return ErrInvalidGenesis.Wrapf("node %s is indexed twice", node.Node)
+		}
+		indexed[node.Node] = true
+		if node.Indexed == nil {
+			continue
+		}
+		if err := node.Indexed.validate(); err != nil {
+			return ErrInvalidGenesis.Wrapf("indexed node %s: %s", node.Node, err)
+		}
+	}
+	buckets := make(map[string]bool, len(g.Classes))
+	for _, c := range g.Classes {
+		if buckets[c.Bucket] || c.Classes == 0 || bits.Len64(c.Classes) > maxClass+1 || !validBucket(c.Bucket) {
+			return ErrInvalidGenesis.Wrapf("bucket %.40q has classes %b", c.Bucket, c.Classes)
+		}
+		buckets[c.Bucket] = true
+	}
+	return nil
+}
+
+// maxClass is the bit length of the largest free capacity.
+var maxClass = bits.Len64(sunstypes.MaxNodeMilliSuns)
+
+// validBucket says whether text is "country/architecture/device", where the country may be any and the device none.
+func validBucket(text string) bool {
+	parts := strings.SplitN(text, "/", 3)
+	return len(parts) == 3 && (parts[0] == "" || sunstypes.ValidateCountry(parts[0]) == nil) &&
+		sunstypes.ValidArchitecture(parts[1]) && (parts[2] == "" || validDevice(parts[2]))
+}
+
+// validDevice says whether text is "kind/model", where the model may be any.
+func validDevice(text string) bool {
+	kind, model, whole := strings.Cut(text, "/")
+	return whole && sunstypes.ValidKind(kind) && len(model) <= sunstypes.MaxModelBytes
+}
+
+// validate says whether the index could hold a node that x/suns accepts so.
+func (n IndexedNode) validate() error {
+	if err := sunstypes.ValidateCountry(n.Country); err != nil {
+		return err
+	}
+	seen := make(map[string]bool, len(n.Devices))
+	for _, bucket := range n.Devices {
+		if seen[bucket.Device] || !validDevice(bucket.Device) {
+			return ErrInvalidGenesis.Wrapf("bucket of devices %.40q", bucket.Device)
+		}
+		seen[bucket.Device] = true
+	}
+	switch {
+	case !sunstypes.ValidArchitecture(n.Architecture):
+		return ErrInvalidGenesis.Wrapf("architecture %.20q", n.Architecture)
+	case n.Class == 0 || n.Class > uint32(maxClass):
+		return ErrInvalidGenesis.Wrapf("class %d", n.Class)
+	case n.Price > sunstypes.MaxAskPrice || n.Load >= MaxPlacementsPerNodeBound:
+		return ErrInvalidGenesis.Wrapf("price %d, %d placements", n.Price, n.Load)
+	case len(n.Devices) > 2*sunstypes.MaxAccelerators:
+		return ErrInvalidGenesis.Wrapf("%d buckets of devices", len(n.Devices))
 	}
 	return nil
 }

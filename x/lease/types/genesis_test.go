@@ -51,6 +51,11 @@ func smallGenesis() types.GenesisState {
 		Queues:      []types.QueueEntry{{Queue: "endings", DueMs: 5, Placement: &running.ID}, {Queue: "reindexes", Node: &node}},
 		Quarantine:  []duequeue.QuarantinedItem{{Number: 1}, {Number: 3}},
 		Quarantined: 3,
+		Indexed: []types.GenesisIndexedNode{{Node: node, Indexed: &types.IndexedNode{
+			Country: "DE", Architecture: sunstypes.ArchAMD64, Class: 11, Price: 3_600, Load: 1,
+			Devices: []types.DeviceBucket{{Device: "gpu/", HourPrice: 1}, {Device: "gpu/RTX 4090", HourPrice: 1}},
+		}}},
+		Classes: []types.GenesisClasses{{Bucket: "/amd64/", Classes: 1 << 40}, {Bucket: "DE/arm64/gpu/A/B", Classes: 1}},
 	}
 }
 
@@ -68,6 +73,12 @@ func TestGenesisValidate(t *testing.T) {
 	}
 	billing := func(change func(*types.PlacementBilling)) func(*state) {
 		return func(g *state) { change(&g.Placements[0].Billing) }
+	}
+	indexed := func(change func(*types.IndexedNode)) func(*state) {
+		return func(g *state) { change(g.Indexed[0].Indexed) }
+	}
+	bucket := func(name string) func(*state) {
+		return func(g *state) { g.Classes[0].Bucket = name }
 	}
 	huge := math.NewIntWithDecimal(1, 77)
 	nobody := sunstypes.NodeID{Operator: "nobody", Number: 1}
@@ -114,6 +125,33 @@ func TestGenesisValidate(t *testing.T) {
 		{"request before the first block", func(g *state) { g.Requests[0].QueuedHeight = -1 }, false},
 		{"request beyond all time", func(g *state) { g.Requests[0].RetryMs = ^uint64(0) }, false},
 		{"request at a node of nobody", func(g *state) { g.Requests[0].Cursor.Node = nobody }, false},
+
+		{"indexed node is nobody's", func(g *state) { g.Indexed[0].Node = nobody }, false},
+		{"indexed node twice", func(g *state) { g.Indexed = append(g.Indexed, g.Indexed[0]) }, false},
+		{"node that is not indexed yet", func(g *state) { g.Indexed[0].Indexed = nil }, true},
+		{"indexed in no country", indexed(func(n *types.IndexedNode) { n.Country = "" }), false},
+		{"indexed for no architecture", indexed(func(n *types.IndexedNode) { n.Architecture = "z80" }), false},
+		{"indexed without room", indexed(func(n *types.IndexedNode) { n.Class = 0 }), false},
+		{"indexed with more room than there is", indexed(func(n *types.IndexedNode) { n.Class = 41 }), false},
+		{"indexed at a price beyond all", indexed(func(n *types.IndexedNode) { n.Price = ^uint64(0) }), false},
+		{"indexed with a load beyond all", indexed(func(n *types.IndexedNode) { n.Load = ^uint32(0) }), false},
+		{"indexed with a device of no kind", indexed(func(n *types.IndexedNode) { n.Devices[0].Device = "tube/" }), false},
+		{"indexed with a device twice", indexed(func(n *types.IndexedNode) { n.Devices[0] = n.Devices[1] }), false},
+		{"indexed with a long model", indexed(func(n *types.IndexedNode) {
+			n.Devices[0].Device = "gpu/" + strings.Repeat("x", sunstypes.MaxModelBytes+1)
+		}), false},
+		{"indexed with too many devices", indexed(func(n *types.IndexedNode) {
+			for i := range 2 * sunstypes.MaxAccelerators {
+				n.Devices = append(n.Devices, types.DeviceBucket{Device: "gpu/" + strings.Repeat("x", i+1)})
+			}
+		}), false},
+		{"bucket twice", func(g *state) { g.Classes = append(g.Classes, g.Classes[0]) }, false},
+		{"bucket without classes", func(g *state) { g.Classes[0].Classes = 0 }, false},
+		{"bucket with a class of more room than there is", func(g *state) { g.Classes[0].Classes = 1 << 41 }, false},
+		{"bucket of no name", bucket(""), false},
+		{"bucket of no country", bucket("XX/amd64/"), false},
+		{"bucket of no architecture", bucket("DE//"), false},
+		{"bucket of no device", bucket("DE/amd64/gpu"), false},
 
 		{"placement twice", func(g *state) { g.Placements = append(g.Placements, g.Placements[0]) }, false},
 		{"placement of no generation", placement(func(p *types.Placement) { p.ID.Generation = 0 }), false},
