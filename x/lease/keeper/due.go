@@ -22,6 +22,7 @@ func (k *Keeper) dueTimes(ctx context.Context, key types.PlacementKey, p types.P
 	if err != nil {
 		return nil, err
 	}
+	billing.Begin(p)
 	var times []uint64
 	for i, span := range billing.Spans {
 		if i == len(billing.Spans)-1 {
