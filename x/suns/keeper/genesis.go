@@ -124,8 +124,10 @@ func (k *Keeper) importNode(ctx context.Context, node types.GenesisNode, quarant
 	if err := k.Rewards.Set(ctx, key, node.Reward); err != nil {
 		return err
 	}
-	if err := k.CheckIns.Set(ctx, key, node.LastCheckInMs); err != nil {
-		return err
+	if node.LastCheckInMs > 0 { // a retired node has none; reading one would cost transactions more gas than before
+		if err := k.CheckIns.Set(ctx, key, node.LastCheckInMs); err != nil {
+			return err
+		}
 	}
 	if node.DeadlineMs > 0 {
 		if err := k.importDeadline(ctx, key, node.DeadlineMs, quarantined); err != nil {
