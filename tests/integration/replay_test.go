@@ -25,7 +25,7 @@ func replayBlocks(t *testing.T) int64 {
 	t.Helper()
 	text, set := os.LookupEnv("ISUN_REPLAY_BLOCKS")
 	if !set {
-		return 3_000
+		return 2_000
 	}
 	blocks, err := strconv.ParseInt(text, 10, 64)
 	require.NoError(t, err)
