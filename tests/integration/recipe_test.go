@@ -23,9 +23,8 @@ import (
 // bigReplicas run on the town's big node: more than an eviction moves in two blocks.
 const bigReplicas = 90
 
-// fullTown is a town in which everything that state can hold is there at once: see TestExportInFullLife. reindexes is
-// how many nodes a block indexes anew.
-func fullTown(t *testing.T, seed int64, reindexes uint32) *town {
+// fullTown is a town in which everything that state can hold is there at once: see TestExportInFullLife.
+func fullTown(t *testing.T, seed int64) *town {
 	t.Helper()
 	v := newTown(t, seed, chain.WithAccounts("agent8", "agent9"))
 	v.register(townNodes, 2*bigReplicas)
@@ -42,7 +41,7 @@ func fullTown(t *testing.T, seed int64, reindexes uint32) *town {
 	v.slowDown()
 	v.failStarts()
 	v.failItems()
-	v.flood(big, reindexes)
+	v.flood(big)
 	v.CheckInvariants()
 	return v
 }
@@ -56,7 +55,8 @@ func (v *town) crowd(big *townNode) {
 		Deposit: chain.Coins(100_000_000)[0], Rules: leasetypes.PlacementRules{Node: &node},
 	})
 	v.block(time.Second)
-	v.until("a crowded node", func() bool { return len(v.placements()[node]) == bigReplicas })
+	v.until("a crowded node", func() bool { return len(v.placements()[node]) >= bigReplicas })
+	v.queue(big.agent, &sunstypes.MsgCheckIn{Agent: v.Address(big.agent).String()})
 	for i, p := range v.placements()[node] {
 		v.queue(big.agent, &leasetypes.MsgStartPlacement{Agent: v.Address(big.agent).String(), ID: p.ID})
 		if i%30 == 29 {
@@ -212,9 +212,10 @@ func (v *town) runningPlacement() (key leasetypes.PlacementKey) {
 }
 
 // flood gives every queue more than its blocks take, so that something waits in each.
-func (v *town) flood(big *townNode, reindexes uint32) {
+func (v *town) flood(big *townNode) {
 	v.T.Helper()
 	v.until("requests with cursors", func() bool { return len(v.cursors()) > 2 })
+	v.crowd(big) // who moved in before has moved on
 	v.setLease(func(p *leasetypes.Params) { p.Budgets.Matches, p.Budgets.Retries, p.Budgets.Evictions = 1, 1, 1 })
 	v.order("ten2", 4, 500)
 	v.queue(big.operator, &sunstypes.MsgDrainNode{Operator: v.Address(big.operator).String(), Number: big.number})
@@ -231,11 +232,18 @@ func (v *town) flood(big *townNode, reindexes uint32) {
 	v.setLease(func(p *leasetypes.Params) {
 		p.Budgets = leasetypes.BlockBudgets{
 			LeaseUpdates: 1, Matches: 1, Retries: 1, Endings: 1, Evictions: 1, DuePlacements: leasetypes.MinFollowUp, DueLeases: 1, NodeBackoffs: 1,
-			Prunes: leasetypes.MinFollowUp, Reindexes: reindexes,
+			Prunes: leasetypes.MinFollowUp, Reindexes: 1,
 		}
 	})
 	for i := range townTenants {
-		v.order(fmt.Sprintf("ten%d", i), 2, 500)
+		tenant := fmt.Sprintf("ten%d", i)
+		v.order(tenant, 2, 500)
+		for _, lease := range v.openLeases(v.Address(tenant)) {
+			if lease.Status == leasetypes.LEASE_STATUS_ACTIVE {
+				v.queue(tenant, &leasetypes.MsgCloseLease{Tenant: lease.ID.Tenant, Number: lease.ID.Number})
+				break
+			}
+		}
 	}
 	for i, node := range v.nodes[:townNodes] {
 		if node.retired {
