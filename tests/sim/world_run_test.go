@@ -11,12 +11,7 @@ import (
 	abci "github.com/cometbft/cometbft/abci/types"
 	"github.com/stretchr/testify/require"
 
-	"cosmossdk.io/collections"
-
 	"github.com/cosmos/cosmos-sdk/testutil/simsx"
-
-	"github.com/isuncoin/isuncoin/x/duequeue"
-	sunstypes "github.com/isuncoin/isuncoin/x/suns/types"
 )
 
 // mustHappen are events without which a simulation proves little.
@@ -43,7 +38,6 @@ func TestRandomChainsAgree(t *testing.T) {
 			blocks, size := setting(t, "SIM_BLOCKS", 30), setting(t, "SIM_BLOCK_SIZE", 20)
 			for i := range blocks {
 				if i == blocks/2 {
-					w.catchUp()
 					w.copy(fmt.Sprintf("imported at %d", w.height))
 				}
 				w.run(w.block(size))
@@ -65,32 +59,6 @@ func TestRandomChainsAgree(t *testing.T) {
 		}
 		require.Positive(t, all[name], name)
 	}
-}
-
-// catchUp runs empty blocks until the match index holds what nodes say. An import computes it from them, so nodes that still
-// wait to be indexed anew would be matched sooner there than here.
-func (w *world) catchUp() {
-	w.t.Helper()
-	for !w.indexed() {
-		w.run(nil)
-	}
-}
-
-// indexed says that no node waits to be indexed.
-func (w *world) indexed() bool {
-	w.t.Helper()
-	k := w.chains[0].LeaseKeeper
-	now, err := k.NowMs(w.ctx())
-	require.NoError(w.t, err)
-	waiting := false
-	for _, queue := range []duequeue.Queue[sunstypes.NodeKey]{k.ReindexQueue, k.NodeBackoffQueue} {
-		err := queue.Entries.Walk(w.ctx(), nil, func(key collections.Pair[uint64, sunstypes.NodeKey]) (bool, error) {
-			waiting = waiting || key.K1() <= now
-			return true, nil
-		})
-		require.NoError(w.t, err)
-	}
-	return !waiting
 }
 
 // copy exports the first chain and lets an imported one run beside it from now on.
