@@ -38,11 +38,7 @@ func (k Keeper) InitGenesis(ctx context.Context, genesis types.GenesisState) err
 		}
 	}
 	for _, entry := range genesis.Usage {
-		key, err := entry.Key()
-		if err != nil {
-			return err
-		}
-		if err := k.Usages.Set(ctx, key, entry); err != nil {
+		if err := k.importUsage(ctx, entry); err != nil {
 			return err
 		}
 	}

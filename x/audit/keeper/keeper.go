@@ -38,7 +38,7 @@ type Keeper struct {
 	// NodeUsages: (operator, node number) -> NodeUsage, of placements that are not settled
 	NodeUsages collections.Map[sunstypes.NodeKey, types.NodeUsage]
 	// Usages: (tenant, lease number, replica, generation) -> UsageEntry, of settled placements, and of those that found no room
-	// in their node's record or were imported and not attested since
+	// in their node's record
 	Usages collections.Map[leasetypes.PlacementKey, types.UsageEntry]
 
 	// Rewards: (operator, node number) -> NodeAuditReward

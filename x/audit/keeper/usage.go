@@ -105,6 +105,25 @@ func (k Keeper) Usage(ctx context.Context, id leasetypes.PlacementID) (types.Usa
 	return entry, err
 }
 
+// importUsage puts usage where it was: into its node's record until its placement is settled, by itself after that.
+func (k Keeper) importUsage(ctx context.Context, entry types.UsageEntry) error {
+	key, p, err := k.leases.GetPlacement(ctx, entry.ID)
+	switch {
+	case errors.Is(err, leasetypes.ErrPlacementSettled), errors.Is(err, leasetypes.ErrPlacementNotFound):
+		return k.Usages.Set(ctx, key, entry)
+	case err != nil:
+		return err
+	}
+	record, err := k.openUsage(ctx, p.Node)
+	if err != nil {
+		return err
+	}
+	if err := k.note(ctx, &record, key, entry); err != nil {
+		return err
+	}
+	return k.saveUsage(ctx, record)
+}
+
 // exportUsage gathers the usage of all placements in the order of their keys; a node's record is newer than what stands
 // by itself.
 func (k Keeper) exportUsage(ctx context.Context) ([]types.UsageEntry, error) {

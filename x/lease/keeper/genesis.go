@@ -91,6 +91,14 @@ func (k *Keeper) importPlacements(ctx context.Context, placements []types.Genesi
 		if err != nil {
 			return err
 		}
+		if p.Recorded {
+			err = k.importService(ctx, key, p)
+		} else {
+			p.Billing.Unbegin(p.Placement) // as a start leaves it
+		}
+		if err != nil {
+			return err
+		}
 		if err := k.Billings.Set(ctx, key, p.Billing); err != nil {
 			return err
 		}
@@ -104,6 +112,19 @@ func (k *Keeper) importPlacements(ctx context.Context, placements []types.Genesi
 		}
 	}
 	return nil
+}
+
+// importService puts a placement into its node's record of services.
+func (k *Keeper) importService(ctx context.Context, key types.PlacementKey, p types.GenesisPlacement) error {
+	r, err := k.findService(ctx, key, p.Placement)
+	if err != nil {
+		return err
+	}
+	if r.found || len(r.record.Services) >= types.MaxNodeServices {
+		return types.ErrInvalidGenesis.Wrapf("the record of node %s has no room for placement %s", p.Placement.Node, p.Placement.ID)
+	}
+	r.record.Services = slices.Insert(r.record.Services, r.at, types.ServiceOf(key, p.Placement, p.Billing))
+	return k.Services.Set(ctx, r.node, r.record)
 }
 
 func (k *Keeper) importNodes(ctx context.Context, genesis types.GenesisState) error {
@@ -195,8 +216,19 @@ func (k *Keeper) exportLeases(ctx context.Context, genesis *types.GenesisState) 
 func (k *Keeper) exportPlacements(ctx context.Context, genesis *types.GenesisState) error {
 	export := func(key types.PlacementKey, p types.Placement) (bool, error) {
 		billing, err := k.loadBilling(ctx, key, p)
-		genesis.Placements = append(genesis.Placements, types.GenesisPlacement{Placement: p, Billing: billing})
-		return false, err
+		if err != nil {
+			return true, err
+		}
+		exported := types.GenesisPlacement{Placement: p, Billing: billing}
+		if p.Status != types.PLACEMENT_STATUS_SETTLED {
+			r, err := k.findService(ctx, key, p)
+			if err != nil {
+				return true, err
+			}
+			exported.Recorded = r.found
+		}
+		genesis.Placements = append(genesis.Placements, exported)
+		return false, nil
 	}
 	if err := k.Placements.Walk(ctx, nil, export); err != nil {
 		return err

@@ -311,6 +311,9 @@ func (g GenesisState) validatePlacements(leases map[LeaseID]Lease) error {
 		case settled != (len(p.Billing.Spans) == 0):
 			return ErrInvalidGenesis.Wrapf("placement %s has %d open hours", id, len(p.Billing.Spans))
 		}
+		if p.Recorded && (settled || p.Placement.StartedMs == 0) {
+			return ErrInvalidGenesis.Wrapf("placement %s is in its node's record, which holds what has started and is not settled", id)
+		}
 		if err := p.Billing.validate(p.Placement); err != nil {
 			return ErrInvalidGenesis.Wrapf("placement %s: %s", id, err)
 		}

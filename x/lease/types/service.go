@@ -63,6 +63,19 @@ func (b *PlacementBilling) Begin(p Placement) {
 	}
 }
 
+// Unbegin takes from a billing what Begin gives it, if that is all that has happened since the start.
+func (b *PlacementBilling) Unbegin(p Placement) {
+	begun := PlacementBilling{Spans: []Span{{}}}
+	begun.Begin(p)
+	if p.StartedMs == 0 || len(b.Spans) != 1 || b.ServedMs != 0 || b.AttestedUntilMs != begun.AttestedUntilMs {
+		return
+	}
+	span := &b.Spans[0]
+	if span.StartMs == begun.Spans[0].StartMs && span.EndMs == begun.Spans[0].EndMs && span.AttestedMs == 0 {
+		span.StartMs, span.EndMs, b.AttestedUntilMs = 0, 0, 0
+	}
+}
+
 // ServiceOf is what a placement's billing says of its service. An end that a transaction asked for counts once it had its turn
 // in the queue: the transaction writes no record of the node, and what is attested must not depend on when one is made.
 func ServiceOf(key PlacementKey, p Placement, billing PlacementBilling) Service {
