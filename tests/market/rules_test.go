@@ -95,7 +95,8 @@ func (b *books) endedForCause(p *placement, reason leasetypes.EndReason, at uint
 	case leasetypes.END_REASON_NOT_SERVED:
 		ok = p.started && !p.servedLast
 	case leasetypes.END_REASON_NODE_DRAINED:
-		ok = !p.started || at == p.drainMs || b.replacedAt(p, at)
+		// One that started when the drain was over already ran for no time.
+		ok = !p.started || at == max(p.drainMs, p.startedMs) || b.replacedAt(p, at)
 	case leasetypes.END_REASON_NODE_SILENT:
 	default:
 		ok = reason == leasetypes.END_REASON_UPDATED

@@ -93,7 +93,7 @@ func (AppModule) DefaultGenesis(cdc codec.JSONCodec) json.RawMessage {
 func (AppModule) ValidateGenesis(cdc codec.JSONCodec, _ client.TxEncodingConfig, raw json.RawMessage) error {
 	var genesis types.GenesisState
 	if err := cdc.UnmarshalJSON(raw, &genesis); err != nil {
-		return fmt.Errorf("genesis of x/%s: %w", types.ModuleName, err)
+		return fmt.Errorf("genesis of x/%s: %w: %w", types.ModuleName, types.ErrInvalidGenesis, err)
 	}
 	if err := genesis.Validate(); err != nil {
 		return fmt.Errorf("genesis of x/%s: %w", types.ModuleName, err)
