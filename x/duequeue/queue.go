@@ -44,6 +44,9 @@ func (q Queue[K]) Waking(calm Calm) Queue[K] {
 	return q
 }
 
+// Wakes says whether pushes end a calm.
+func (q Queue[K]) Wakes() bool { return q.calm != nil }
+
 // Push puts an item in the queue, due at a time in chain-clock milliseconds.
 func (q Queue[K]) Push(ctx context.Context, dueMs uint64, item K) error {
 	if q.calm != nil {

@@ -63,10 +63,16 @@ func (k *Keeper) EndBlocker(ctx context.Context) error {
 			return err
 		}
 	}
-	return k.Calm.Note(ctx,
+	return k.Calm.Note(ctx, k.CalmQueues()...)
+}
+
+// CalmQueues are the queues that a calm block passes over: all there are.
+func (k *Keeper) CalmQueues() []duequeue.Next {
+	return []duequeue.Next{
 		duequeue.Line[sunstypes.NodeKey]{Queue: k.ReindexQueue}, k.EndingQueue, k.EvictionQueue, k.PlacementDueQueue,
 		k.LeaseDueQueue, k.LeaseUpdateQueue, k.NodeBackoffQueue, duequeue.Line[newRequestKey]{Queue: k.NewRequestQueue},
-		k.RetryQueue, k.PlacementPruneQueue, k.LeasePruneQueue)
+		k.RetryQueue, k.PlacementPruneQueue, k.LeasePruneQueue,
+	}
 }
 
 // process handles a queue's due items within a budget; what fails goes to the module's quarantine, with an event.
