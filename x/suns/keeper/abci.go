@@ -39,7 +39,12 @@ func (k *Keeper) noteCalm(ctx context.Context) error {
 	if calm, err := k.Calm.Holds(ctx, now); err != nil || calm {
 		return err
 	}
-	return k.Calm.Note(ctx, k.DeadlineQueue, k.PayoutQueue, k.UnbondingQueue)
+	return k.Calm.Note(ctx, k.CalmQueues()...)
+}
+
+// CalmQueues are the queues that a calm block passes over: all there are.
+func (k *Keeper) CalmQueues() []duequeue.Next {
+	return []duequeue.Next{k.DeadlineQueue, k.PayoutQueue, k.UnbondingQueue}
 }
 
 func (k *Keeper) endDeadlines(ctx context.Context) error {
