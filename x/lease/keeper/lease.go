@@ -180,6 +180,7 @@ func (k *Keeper) updateLease(ctx context.Context, key types.LeaseKey, lease *typ
 	}
 	if msg.Replicas != 0 {
 		lease.Replicas = msg.Replicas
+		lease.ReconciledReplicas = min(lease.ReconciledReplicas, msg.Replicas) // what is too much may end before it is fitted
 	}
 	if msg.MaxPrice != 0 {
 		lease.MaxPrice = msg.MaxPrice

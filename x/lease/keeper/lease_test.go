@@ -115,6 +115,28 @@ func TestReplicaThatFailedWhileScaledDownIsQueuedAgain(t *testing.T) {
 	require.EqualValues(t, 1, f.get(id).Requests[0].Replica)
 }
 
+// A replica that is no longer wanted gets no node, however long the queue of orders is, and comes back when it is wanted again.
+func TestRequestIsNotMatchedOnceScaledDown(t *testing.T) {
+	f := newFixture(t)
+	f.addNode(nodeSpec{operator: "a", suns: 1})
+	f.addNode(nodeSpec{operator: "b", suns: 1})
+	first := f.run()
+	id := f.run(func(m *types.MsgCreateLease) { m.Replicas = 2 })
+	require.Len(t, f.get(id).Requests, 1)
+	f.setParams(func(p *types.Params) { p.Budgets.LeaseUpdates = 1 })
+	f.update(first, func(m *types.MsgUpdateLease) { m.MaxPrice = 20_000 }) // takes this block's budget
+	f.update(id, replicas(1))
+	f.addNode(nodeSpec{operator: "c", suns: 1})
+	f.NextBlock(time.Second)
+	require.Len(t, f.live(id), 1)
+	require.Empty(t, f.get(id).Requests)
+
+	f.update(id, replicas(2))
+	f.NextBlock(time.Second)
+	f.NextBlock(time.Second)
+	require.Len(t, f.live(id), 2)
+}
+
 func TestNewImageOrDemandReplacesWhatRuns(t *testing.T) {
 	for _, tc := range []struct {
 		name   string

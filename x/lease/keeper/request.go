@@ -275,6 +275,13 @@ func (k *Keeper) openRequest(ctx context.Context, key types.RequestKey) (*book, 
 	if b.lease.Status != types.LEASE_STATUS_ACTIVE {
 		return nil, request, nil
 	}
+	if request.Replica >= b.lease.Replicas {
+		// Scaled down since, and the queue of orders has not come to it yet.
+		if err := k.removeRequest(ctx, b, request); err != nil {
+			return nil, request, err
+		}
+		return nil, request, k.saveBook(ctx, b)
+	}
 	return b, request, nil
 }
 
