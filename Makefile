@@ -75,12 +75,15 @@ lint: ## golangci-lint with the layering rules, and the consensus check
 	go run ./scripts/consensuscheck ./app/... ./x/...
 	.cache/tools/golangci-lint run
 
+# What property tests draw from; 0 draws anew each time, as go test alone does.
+RAPID_SEED ?= 1
+
 .PHONY: test
 test: build ## everything that must pass: unit, integration and end-to-end tests
 	@scripts/ensure-docker.sh
 	@# The end-to-end tests run by themselves, after the others: they measure time.
 	@status=0; set -x; \
-	$(GO_TEST) $$(go list ./... | grep -v '/tests/e2e$$') || status=1; \
+	RAPID_SEED=$(RAPID_SEED) $(GO_TEST) $$(go list ./... | grep -v '/tests/e2e$$') || status=1; \
 	ISUN_BIN='$(CURDIR)/build' $(GO_TEST) ./tests/e2e || status=1; \
 	exit $$status
 

@@ -102,12 +102,25 @@ func TestMarket(t *testing.T) {
 	// Each sequence is a chain of its own, garbage soon after.
 	defer debug.SetGCPercent(debug.SetGCPercent(400))
 	counts := newTally()
-	for counts.sent() < want {
+	for round := uint64(0); counts.sent() < want; round++ {
+		nextSeed(t, round)
 		rapid.Check(t, func(rt *rapid.T) { runSequence(t, rt, counts) })
 	}
 	counts.log(t)
 	if want >= messages {
 		counts.require(t)
+	}
+}
+
+// seedsPerRound is more than rapid draws from one seed on.
+const seedsPerRound = 1_000_000
+
+// nextSeed has a round that was given a seed draw something else than the round before.
+func nextSeed(t *testing.T, round uint64) {
+	seed, err := strconv.ParseUint(flag.Lookup("rapid.seed").Value.String(), 10, 64)
+	require.NoError(t, err)
+	if seed != 0 && round > 0 {
+		require.NoError(t, flag.Set("rapid.seed", strconv.FormatUint(seed+seedsPerRound, 10)))
 	}
 }
 
