@@ -22,6 +22,9 @@ var (
 	// in it, such as for an unknown user. The tenant's fault, most likely. A
 	// missing entry point shows only as an exit with code 127.
 	ErrStartFailed = errors.New("placement did not start")
+	// ErrNoDevice: an accelerator of the placement cannot be handed over: it is
+	// not there any more, or the engine lacks what passes it on.
+	ErrNoDevice = errors.New("device is not available")
 	// ErrUnavailable: the engine does not answer; trying again may help.
 	ErrUnavailable = errors.New("container engine is not available")
 )

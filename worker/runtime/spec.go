@@ -138,6 +138,8 @@ type Spec struct {
 	Ports   []Port
 	Volumes []Volume
 	Limits  Limits
+	// Devices are the accelerators it holds.
+	Devices []Device `json:",omitempty"` // absent, the digest is as it was before there were any
 	// ReadOnlyRoot asks for a read-only root even where the engine could
 	// bound a writable one; where it cannot, the root is read-only anyway.
 	ReadOnlyRoot bool

@@ -39,6 +39,9 @@ func TestBounds(t *testing.T) {
 		"volumes":         {func(s *runtime.Spec, n int64) { s.Volumes = volumes(n, 4) }, 8, 9},
 		"volume size":     {func(s *runtime.Spec, n int64) { s.Volumes = volumes(1, n) }, 4, 3},
 		"volume sum":      {func(s *runtime.Spec, n int64) { s.Volumes = volumes(2, n) }, 32, 33},
+		"devices":         {func(s *runtime.Spec, n int64) { s.Devices = devices(n, 1) }, 16, 17},
+		"nodes":           {func(s *runtime.Spec, n int64) { s.Devices = devices(1, n) }, 16, 17},
+		"device id":       {func(s *runtime.Spec, n int64) { s.Devices = devices(1, 1); s.Devices[0].ID = strings.Repeat("x", int(n)) }, 64, 65},
 		"args":            {func(s *runtime.Spec, n int64) { s.Args = make([]string, n) }, 256, 257},
 		"bytes of args":   {func(s *runtime.Spec, n int64) { s.Args = []string{strings.Repeat("x", int(n))} }, 128<<10 - 1, 128 << 10},
 	} {
@@ -58,6 +61,17 @@ func ports(n int64) []runtime.Port {
 	return list
 }
 
+func devices(n, nodes int64) []runtime.Device {
+	list := make([]runtime.Device, n)
+	for i := range list {
+		list[i].ID = "card" + string(rune('a'+i))
+		for node := range nodes {
+			list[i].Nodes = append(list[i].Nodes, "/dev/dri/render"+string(rune('a'+i))+string(rune('a'+node)))
+		}
+	}
+	return list
+}
+
 func volumes(n, size int64) []runtime.Volume {
 	list := make([]runtime.Volume, n)
 	for i := range list {
@@ -72,12 +86,14 @@ func TestSpecDigest(t *testing.T) {
 	same := base
 	same.Args, same.Env = []string{}, []string{}
 	same.Limits.MilliCPU, same.Limits.MemoryMiB, same.Limits.Pids = 1, 2, 3
+	same.Devices = []runtime.Device{}
 	require.Equal(t, base.Digest(), same.Digest(), "resizing keeps the digest")
 	for name, change := range map[string]func(*runtime.Spec){
 		"image":     func(s *runtime.Spec) { s.Image = "other" },
 		"args":      func(s *runtime.Spec) { s.Args = []string{"x"} },
 		"storage":   func(s *runtime.Spec) { s.Limits.StorageMiB++ },
 		"bandwidth": func(s *runtime.Spec) { s.Limits.BandwidthMbps++ },
+		"device":    func(s *runtime.Spec) { s.Devices = devices(1, 1) },
 		"port":      func(s *runtime.Spec) { s.Ports = ports(1) },
 		"id":        func(s *runtime.Spec) { s.ID.Generation++ },
 	} {

@@ -126,6 +126,9 @@ func (s Spec) Validate() error {
 	if err := validatePorts(s.Ports); err != nil {
 		return err
 	}
+	if err := s.validateDevices(); err != nil {
+		return err
+	}
 	return s.validateVolumes()
 }
 

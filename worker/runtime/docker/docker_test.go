@@ -29,7 +29,7 @@ func TestConformance(t *testing.T) {
 		dir := t.TempDir()
 		t.Run(string(kind), func(t *testing.T) {
 			runtimetest.Conformance(t, runtimetest.Harness{
-				Image: ref,
+				Image: ref, Node: dockertest.Node,
 				Open: func(t *testing.T, node string) runtime.Runtime {
 					return newRuntime(t, dir, node, func(c *Config) { c.Storage = kind })
 				},

@@ -117,13 +117,18 @@ func (r *Runtime) create(ctx context.Context, spec runtime.Spec) (_ runtime.Stat
 // createContainer creates and starts, again with other host ports if those it
 // chose were taken meanwhile.
 func (r *Runtime) createContainer(ctx context.Context, spec runtime.Spec, imageID string, areas writable) error {
+	devices, err := r.handover(spec)
+	if err != nil {
+		return err
+	}
 	for attempt := 1; ; attempt++ {
 		ports, err := r.choosePorts(ctx, spec, attempt)
 		if err != nil {
 			return err
 		}
-		created, err := r.api.ContainerCreate(ctx, containerConfig(spec, imageID),
-			r.hostConfig(spec, areas, ports), networkingConfig(spec), nil, objectName(spec.ID))
+		host := r.hostConfig(spec, areas, ports)
+		devices.to(host)
+		created, err := r.api.ContainerCreate(ctx, r.containerConfig(spec, imageID), host, networkingConfig(spec), nil, objectName(spec.ID))
 		if err != nil {
 			return createError(err)
 		}
@@ -164,6 +169,8 @@ func (r *Runtime) start(ctx context.Context, spec runtime.Spec, containerID stri
 	}
 	text := err.Error()
 	switch {
+	case deviceError(text):
+		return fmt.Errorf("%w: %w", runtime.ErrNoDevice, err)
 	case strings.Contains(text, "port is already allocated"), strings.Contains(text, "address already in use"):
 		return fmt.Errorf("%w: %w: %w", runtime.ErrUnavailable, errPortTaken, err)
 	// The runtime ran as far as the image's own files: the image or the

@@ -36,12 +36,12 @@ const (
 
 // containerConfig is the part of the container that the image also has a say
 // in. The engine fills what is empty from the image.
-func containerConfig(spec runtime.Spec, imageID string) *container.Config {
+func (r *Runtime) containerConfig(spec runtime.Spec, imageID string) *container.Config {
 	grace := stopSeconds(spec)
 	cfg := &container.Config{
 		Hostname:     hostname(spec),
 		User:         spec.User,
-		Env:          spec.Env,
+		Env:          r.environment(spec),
 		Cmd:          spec.Args,
 		Image:        imageID,
 		StopSignal:   spec.StopSignal,

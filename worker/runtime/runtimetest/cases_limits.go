@@ -115,6 +115,9 @@ func testHostileSpecs(t *testing.T, b *bench) {
 	volume := func(path string) func(*runtime.Spec) {
 		return func(s *runtime.Spec) { s.Volumes = []runtime.Volume{{Name: "v", Path: path, SizeMiB: 4}} }
 	}
+	device := func(devices ...runtime.Device) func(*runtime.Spec) {
+		return func(s *runtime.Spec) { s.Devices = devices }
+	}
 	port := func(p runtime.Port) func(*runtime.Spec) {
 		return func(s *runtime.Spec) { s.Ports = []runtime.Port{p} }
 	}
@@ -168,6 +171,17 @@ func testHostileSpecs(t *testing.T, b *bench) {
 		"port name":           port(runtime.Port{Name: "P!", Protocol: runtime.ProtocolTCP, ContainerPort: 1}),
 		"port name too long":  port(runtime.Port{Name: strings.Repeat("p", 33), Protocol: runtime.ProtocolTCP, ContainerPort: 1}),
 		"ports without bound": func(s *runtime.Spec) { s.Ports = manyPorts(1000) },
+		"device outside dev":  device(runtime.Device{ID: "d", Nodes: []string{"/etc/shadow"}}),
+		"device climbing":     device(runtime.Device{ID: "d", Nodes: []string{"/dev/../etc/shadow"}}),
+		"device with mode":    device(runtime.Device{ID: "d", Nodes: []string{"/dev/null:/dev/x:rwm"}}),
+		"device is all dev":   device(runtime.Device{ID: "d", Nodes: []string{"/dev"}}),
+		"device of nothing":   device(runtime.Device{ID: "d"}),
+		"device without id":   device(runtime.Device{Nodes: []string{"/dev/null"}}),
+		"all of NVIDIA":       device(runtime.Device{ID: "d", NVIDIA: "all"}),
+		"two of NVIDIA":       device(runtime.Device{ID: "d", NVIDIA: "GPU-1,GPU-2"}),
+		"device env unnamed":  device(runtime.Device{ID: "d", Nodes: []string{"/dev/null"}, Env: []string{"=x"}}),
+		"one device twice":    device(runtime.Device{ID: "d", Nodes: []string{"/dev/null"}}, runtime.Device{ID: "d", NVIDIA: "GPU-1"}),
+		"devices unbounded":   device(make([]runtime.Device, 1000)...),
 		"one port twice":      func(s *runtime.Spec) { s.Ports = append(manyPorts(1), manyPorts(1)...) },
 	} {
 		spec := hangSpec(b)

@@ -29,6 +29,9 @@ type Harness struct {
 	// Image is a local reference whose entry point is the probe binary and
 	// which declares the volume ImageVolume.
 	Image string
+	// Node plugs in a character device that only root and one group may use,
+	// and gives its path. It is unplugged by the test, or after it.
+	Node func(t *testing.T) (path string, unplug func())
 }
 
 // ImageVolume is the folder that the suite's image declares as a volume.
@@ -62,6 +65,8 @@ func Conformance(t *testing.T, h Harness) {
 		{"pids limit", testPidsLimit},
 		{"disk limits", testDiskLimits},
 		{"privileges", testPrivileges},
+		{"devices", testDevices},
+		{"a device that has gone", testDeviceGone},
 		{"info", testInfo},
 	} {
 		t.Run(c.name, func(t *testing.T) {

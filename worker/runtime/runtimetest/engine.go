@@ -20,6 +20,7 @@ type Engine struct {
 	down       bool
 	anyImage   bool
 	images     map[string]bool
+	nodes      map[string]bool
 	containers map[runtime.ID]*container
 	watchers   map[*watcher]struct{}
 	nextPort   uint16
@@ -51,6 +52,7 @@ func NewEngine() *Engine {
 		now:        time.Now,
 		anyImage:   true,
 		images:     map[string]bool{},
+		nodes:      map[string]bool{},
 		containers: map[runtime.ID]*container{},
 		watchers:   map[*watcher]struct{}{},
 		nextPort:   32768,
@@ -97,6 +99,20 @@ func (e *Engine) RemoveImage(ref string) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	delete(e.images, ref)
+}
+
+// Plug makes a device node appear.
+func (e *Engine) Plug(node string) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.nodes[node] = true
+}
+
+// Unplug takes a device node away; containers that have it run on.
+func (e *Engine) Unplug(node string) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	delete(e.nodes, node)
 }
 
 // Exit ends a placement's process as if by itself.
@@ -171,6 +187,11 @@ func (e *Engine) ensure(spec runtime.Spec) (runtime.State, error) {
 		return c.state, fmt.Errorf("%w: %s", runtime.ErrConflict, spec.ID)
 	}
 	if !ok {
+		for _, node := range spec.DeviceNodes() {
+			if !e.nodes[node] {
+				return runtime.State{}, fmt.Errorf("%w: %s is not plugged in", runtime.ErrNoDevice, node)
+			}
+		}
 		if !e.anyImage && !e.images[spec.Image] {
 			return runtime.State{}, fmt.Errorf("%w: %s", runtime.ErrImageMissing, spec.Image)
 		}

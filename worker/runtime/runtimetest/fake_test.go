@@ -2,6 +2,8 @@ package runtimetest_test
 
 import (
 	"errors"
+	"fmt"
+	"sync/atomic"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -14,10 +16,16 @@ import (
 func TestFakeConformance(t *testing.T) {
 	engine := runtimetest.NewEngine()
 	engine.AddImage("isun/probe:1")
+	var nodes atomic.Int64
 	t.Run("suite", func(t *testing.T) {
 		runtimetest.Conformance(t, runtimetest.Harness{
 			Image: "isun/probe:1",
 			Open:  func(_ *testing.T, node string) runtime.Runtime { return engine.Open(runtimetest.Chain, node) },
+			Node: func(*testing.T) (string, func()) {
+				node := fmt.Sprintf("/dev/card%d", nodes.Add(1))
+				engine.Plug(node)
+				return node, func() { engine.Unplug(node) }
+			},
 		})
 	})
 	require.Zero(t, engine.Len())

@@ -5,6 +5,7 @@ import (
 	"net"
 	"net/http"
 	"path"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -64,8 +65,13 @@ func startProcess(c *container) *process {
 		c.output = append(c.output, line{text: "CapEff:\t0000000000000000"},
 			line{text: "CapBnd:\t0000000000000000"}, line{text: "NoNewPrivs:\t1"}, line{text: "Seccomp:\t2"})
 		return &process{ends: true}
+	case program.Open:
+		if len(args) < 2 || !slices.Contains(c.spec.DeviceNodes(), args[1]) {
+			return &process{ends: true, code: program.ExitNoDevice}
+		}
+		return &process{ends: true}
 	case program.Env:
-		for _, e := range c.spec.Env {
+		for _, e := range c.spec.Environment() {
 			if name, value, _ := strings.Cut(e, "="); len(args) > 1 && name == args[1] {
 				c.output = append(c.output, line{text: value})
 			}

@@ -54,6 +54,8 @@ func main() {
 		burn(time.Duration(number(args, 0)) * time.Millisecond)
 	case program.Env:
 		fmt.Println(os.Getenv(arg(args, 0)))
+	case program.Open:
+		open(arg(args, 0))
 	default:
 		fmt.Fprintf(os.Stderr, "unknown verb %q\n", verb)
 		os.Exit(program.ExitUsage)
@@ -200,6 +202,18 @@ func status() {
 			}
 		}
 	}
+}
+
+func open(path string) {
+	device, err := os.OpenFile(path, os.O_RDWR, 0)
+	switch {
+	case errors.Is(err, os.ErrNotExist):
+		os.Exit(program.ExitNoDevice)
+	case errors.Is(err, os.ErrPermission):
+		os.Exit(program.ExitForbidden)
+	}
+	check(err)
+	check(device.Close())
 }
 
 func burn(d time.Duration) {

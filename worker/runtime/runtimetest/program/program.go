@@ -30,6 +30,9 @@ const (
 	Burn = "burn"
 	// Env NAME prints one environment variable.
 	Env = "env"
+	// Open PATH opens a device for reading and writing. ExitNoDevice if it is
+	// not there, ExitForbidden if the kernel refuses.
+	Open = "open"
 
 	// Gateway stands for the default route's address in Dial.
 	Gateway = "gateway"
@@ -37,8 +40,10 @@ const (
 
 // Exit codes of the programs.
 const (
+	ExitNoDevice    = 6
 	ExitUnreachable = 7
 	ExitForkFailed  = 11
+	ExitForbidden   = 13
 	ExitNoSpace     = 28
 	ExitReadOnly    = 30
 	ExitUsage       = 64
