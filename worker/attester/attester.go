@@ -41,6 +41,9 @@ type Usage interface {
 	Refresh(ctx context.Context) error
 	Records() map[leasetypes.PlacementID]journal.Record
 	MarkAttested(attested map[leasetypes.PlacementID]journal.Usage) error
+	// AskAgain has the chain asked what it holds before anything more is
+	// attested.
+	AskAgain()
 }
 
 // Sequences numbers attestations.
@@ -148,9 +151,20 @@ func (a *Attester) Step(ctx context.Context, view chain.View) (acted bool, err e
 	a.stale = true
 	a.wait = min(max(2*a.wait, backoffMin), backoffMax)
 	a.notBefore = a.clock() + a.wait/2 + rand.N(a.wait/2+1) // so that nodes do not come back all at once
+	if overtaken(err) {
+		a.log.Info("the chain holds more than was known here; asking it again", "detail", err)
+		return true, nil
+	}
 	a.status.Failures++
 	a.status.LastError = err.Error()
 	return true, fmt.Errorf("%s (%s): %w", plan.Kind, plan.Reason, err)
+}
+
+// overtaken says that an attestation got onto the chain which this worker did
+// not know of when it asked: one that was still on its way when the worker
+// was killed.
+func overtaken(err error) bool {
+	return errors.Is(err, audittypes.ErrUsageWentBackwards) || errors.Is(err, audittypes.ErrStaleSequence)
 }
 
 // limits are the chain's rule of when a node counts as silent.
@@ -185,6 +199,9 @@ func (a *Attester) attest(ctx context.Context, view chain.View) error {
 	}
 	sentAt, clockAt := a.watchdog.Now(), view.ClockMs(a.clock())
 	sent, err := a.sendEntries(ctx, entries)
+	if overtaken(err) {
+		a.usage.AskAgain()
+	}
 	if len(sent) == 0 {
 		return err
 	}

@@ -169,6 +169,7 @@ type fixture struct {
 	journal *journal.Journal
 	records map[leasetypes.PlacementID]journal.Record
 	flushed int
+	asked   int
 	now     time.Duration
 	// the chain
 	sequence  uint64
@@ -211,6 +212,8 @@ func (f *fixture) MarkAttested(m map[leasetypes.PlacementID]journal.Usage) error
 	}
 	return nil
 }
+
+func (f *fixture) AskAgain() { f.asked++ }
 
 func (f *fixture) Attestation(context.Context) (audittypes.NodeAttestation, error) {
 	return audittypes.NodeAttestation{Sequence: f.sequence}, nil
@@ -329,6 +332,22 @@ func TestOneEntryAtFaultDoesNotCostTheOthers(t *testing.T) {
 	require.Zero(t, f.records[pid(1)].Attested.ServedMs)
 	require.EqualValues(t, 30, f.records[pid(2)].Attested.ServedMs)
 	require.Len(t, f.confirmed, 1)
+}
+
+// What was on its way when the worker was killed is no failure.
+func TestAskedAgainWhenTheChainHoldsMore(t *testing.T) {
+	for _, overtaking := range []error{audittypes.ErrUsageWentBackwards, audittypes.ErrStaleSequence} {
+		f := setup(t, record(0, 1000, 0))
+		f.answer = func([]sdk.Msg) error { return fmt.Errorf("%w: %w", sender.ErrRefused, overtaking) }
+		v := view(4_000_000, placed(0, runs, 0))
+		require.NoError(t, f.step(v))
+		require.Equal(t, 1, f.asked)
+		require.Zero(t, f.a.Status().Failures)
+		f.answer = nil
+		f.now += backoffMax
+		require.NoError(t, f.step(v))
+		require.EqualValues(t, 1000, f.records[pid(0)].Attested.ServedMs)
+	}
 }
 
 func TestManyEntriesAreSplit(t *testing.T) {

@@ -309,6 +309,17 @@ func (r *Recorder) Records() map[leasetypes.PlacementID]journal.Record {
 	return records
 }
 
+// AskAgain has Apply ask the chain once more what it holds of every placement;
+// until then nothing is attested. An attestation may have been on its way
+// when the worker was killed, and have come after the chain was asked first.
+func (r *Recorder) AskAgain() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, t := range r.tracked {
+		t.known = false
+	}
+}
+
 // MarkAttested remembers what the chain has confirmed.
 func (r *Recorder) MarkAttested(attested map[leasetypes.PlacementID]journal.Usage) error {
 	r.mu.Lock()

@@ -203,6 +203,24 @@ func TestOlderJournalGoesOnFromTheChain(t *testing.T) {
 	require.EqualValues(t, 500, f.rec.Records()[placement].Usage.CPUMs)
 }
 
+// An attestation that was on its way when the worker was killed may come after
+// the chain was asked; asked again, it says more than the journal.
+func TestAskedAgainGoesOnFromTheChain(t *testing.T) {
+	f := setup(t)
+	f.sampleAfter(0)
+	f.apply(10_000, running())
+	f.sampleAfter(3 * second)
+	require.EqualValues(t, 3000, f.served())
+
+	f.onChain = journal.Usage{ServedMs: 5000}
+	f.rec.AskAgain()
+	require.Empty(t, f.rec.Records(), "nothing is attested before the chain has answered")
+	f.apply(13_000, running())
+	require.EqualValues(t, 5000, f.served())
+	f.sampleAfter(second)
+	require.EqualValues(t, 6000, f.served())
+}
+
 func TestEndTakesBackTheOverrun(t *testing.T) {
 	f := setup(t)
 	f.sampleAfter(0)

@@ -69,8 +69,10 @@ func (k *Keeper) EndBlocker(ctx context.Context) error {
 // CalmQueues are the queues that a calm block passes over: all there are.
 func (k *Keeper) CalmQueues() []duequeue.Next {
 	return []duequeue.Next{
-		duequeue.Line[sunstypes.NodeKey]{Queue: k.ReindexQueue}, k.EndingQueue, k.EvictionQueue, k.PlacementDueQueue,
-		k.LeaseDueQueue, k.LeaseUpdateQueue, k.NodeBackoffQueue, duequeue.Line[newRequestKey]{Queue: k.NewRequestQueue},
+		duequeue.Line[sunstypes.NodeKey]{Queue: k.ReindexQueue},
+		k.EndingQueue, k.EvictionQueue, k.PlacementDueQueue,
+		k.LeaseDueQueue, k.LeaseUpdateQueue, k.NodeBackoffQueue,
+		duequeue.Line[newRequestKey]{Queue: k.NewRequestQueue},
 		k.RetryQueue, k.PlacementPruneQueue, k.LeasePruneQueue,
 	}
 }
