@@ -23,16 +23,17 @@ var ErrNotInitialised = errors.New("no worker here yet")
 // Config is the whole config file. Its zero value is not valid; start from
 // Default.
 type Config struct {
-	Chain      Chain      `toml:"chain" json:"chain"`
-	Fees       Fees       `toml:"fees" json:"fees"`
-	Offer      Offer      `toml:"offer" json:"offer"`
-	Network    Network    `toml:"network" json:"network"`
-	Engine     Engine     `toml:"engine" json:"engine"`
-	Images     Images     `toml:"images" json:"images"`
-	Placements Placements `toml:"placements" json:"placements"`
-	Metrics    Metrics    `toml:"metrics" json:"metrics"`
-	Log        Log        `toml:"log" json:"log"`
-	Host       Host       `toml:"host" json:"host"`
+	Chain        Chain        `toml:"chain" json:"chain"`
+	Fees         Fees         `toml:"fees" json:"fees"`
+	Offer        Offer        `toml:"offer" json:"offer"`
+	Network      Network      `toml:"network" json:"network"`
+	Engine       Engine       `toml:"engine" json:"engine"`
+	Images       Images       `toml:"images" json:"images"`
+	Accelerators Accelerators `toml:"accelerators" json:"accelerators"`
+	Placements   Placements   `toml:"placements" json:"placements"`
+	Metrics      Metrics      `toml:"metrics" json:"metrics"`
+	Log          Log          `toml:"log" json:"log"`
+	Host         Host         `toml:"host" json:"host"`
 }
 
 // Chain says where the chain is.
@@ -76,6 +77,14 @@ type Images struct {
 	Registries bool     `toml:"registries" json:"registries" comment:"Also pull from the registry an image names, if it can be reached; the digest is checked either way."`
 }
 
+// Accelerators says where graphics cards, FPGAs and ASICs are looked for.
+type Accelerators struct {
+	NVIDIA  bool     `toml:"nvidia" json:"nvidia" comment:"Look for devices of the NVIDIA driver; a machine without it has none."`
+	AMD     bool     `toml:"amd" json:"amd" comment:"Look for devices of the amdgpu driver."`
+	OpenCL  bool     `toml:"opencl" json:"opencl" comment:"Look for devices of OpenCL drivers, and measure devices through them."`
+	Plugins []string `toml:"plugins" json:"plugins" comment:"Executables that know other devices, whole paths; see docs/accelerators.md."`
+}
+
 // Placements says how tenants' containers are treated.
 type Placements struct {
 	DataDir      string   `toml:"data_dir" json:"data_dir" comment:"Where placements keep their data; empty is placements/ in the worker's home."`
@@ -106,12 +115,13 @@ type Host struct {
 // Default suits one machine with a chain and an engine on it.
 func Default() Config {
 	return Config{
-		Chain:   Chain{Endpoints: []string{"tcp://127.0.0.1:26657"}, PollInterval: Duration(time.Second)},
-		Fees:    Fees{GasAdjustment: 1.5},
-		Offer:   Offer{Share: 60, ReserveMemory: 1024, ReserveDisk: 8192, BandwidthMbps: 100},
-		Network: Network{PortFirst: 30000, PortLast: 32767},
-		Engine:  Engine{Host: "unix:///var/run/docker.sock", Guard: true},
-		Images:  Images{Layouts: []string{}, Registries: true},
+		Chain:        Chain{Endpoints: []string{"tcp://127.0.0.1:26657"}, PollInterval: Duration(time.Second)},
+		Fees:         Fees{GasAdjustment: 1.5},
+		Offer:        Offer{Share: 60, ReserveMemory: 1024, ReserveDisk: 8192, BandwidthMbps: 100},
+		Network:      Network{PortFirst: 30000, PortLast: 32767},
+		Engine:       Engine{Host: "unix:///var/run/docker.sock", Guard: true},
+		Images:       Images{Layouts: []string{}, Registries: true},
+		Accelerators: Accelerators{NVIDIA: true, AMD: true, OpenCL: true, Plugins: []string{}},
 		Placements: Placements{
 			Parallel: 4, MaxFailures: 5, StopGrace: Duration(10 * time.Second),
 			SampleEvery: Duration(time.Second), PersistEvery: Duration(5 * time.Second),
@@ -208,6 +218,9 @@ func (c Config) Validate() error {
 	if c.Engine.Host == "" {
 		return errors.New("engine.host is empty: name Docker's socket")
 	}
+	if err := c.Accelerators.validate(); err != nil {
+		return err
+	}
 	if c.Metrics.Listen != "" {
 		if _, _, err := net.SplitHostPort(c.Metrics.Listen); err != nil {
 			return fmt.Errorf("metrics.listen: %w", err)
@@ -220,6 +233,20 @@ func (c Config) Validate() error {
 		return fmt.Errorf("network.published_address %q is not a host name or IP", a)
 	}
 	return c.Log.validate()
+}
+
+func (a Accelerators) validate() error {
+	names := map[string]bool{"nvidia": true, "amd": true, "opencl": true}
+	for _, file := range a.Plugins {
+		if !filepath.IsAbs(file) || filepath.Clean(file) != file {
+			return fmt.Errorf("accelerators.plugins: %q is not the whole path of an executable", file)
+		}
+		if name := filepath.Base(file); names[name] {
+			return fmt.Errorf("accelerators.plugins: a source is called %q already; give the file another name", name)
+		}
+		names[filepath.Base(file)] = true
+	}
+	return nil
 }
 
 func (l Log) validate() error {

@@ -39,6 +39,9 @@ func TestLoadSaysWhatIsWrong(t *testing.T) {
 		"published address": {"[network]\npublished_address = 'http://x/'\n", "published_address"},
 		"gas adjustment":    {"[fees]\ngas_adjustment = 0.5\n", "gas_adjustment"},
 		"parallel":          {"[placements]\nparallel = 0\n", "placements.parallel"},
+		"relative plugin":   {"[accelerators]\nplugins = ['bin/acme']\n", "accelerators.plugins"},
+		"plugin's name":     {"[accelerators]\nplugins = ['/opt/opencl']\n", `called "opencl" already`},
+		"plugins' names":    {"[accelerators]\nplugins = ['/opt/a/x', '/opt/b/x']\n", `called "x" already`},
 		"failures":          {"[placements]\nmax_failures = 0\n", "placements.max_failures"},
 	} {
 		t.Run(name, func(t *testing.T) {

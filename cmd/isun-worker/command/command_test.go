@@ -18,6 +18,7 @@ import (
 
 	"github.com/isuncoin/isuncoin/client/chain"
 	"github.com/isuncoin/isuncoin/cmd/isun-worker/command"
+	"github.com/isuncoin/isuncoin/worker/accel/plugin"
 	"github.com/isuncoin/isuncoin/worker/operator/operatortest"
 	sunstypes "github.com/isuncoin/isuncoin/x/suns/types"
 )
@@ -26,6 +27,18 @@ import (
 func init() {
 	if flag.Lookup("update") == nil {
 		flag.Bool("update", false, "write golden files anew")
+	}
+}
+
+// TestMain answers for the worker when the worker runs itself: its program is
+// the test's.
+func TestMain(m *testing.M) {
+	if len(os.Args) < 2 || os.Args[1] != plugin.SelfCommand {
+		os.Exit(m.Run())
+	}
+	if err := command.Root().ExecuteContext(context.Background()); err != nil {
+		code, _ := command.ExitCode(err)
+		os.Exit(code)
 	}
 }
 

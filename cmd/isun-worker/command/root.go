@@ -70,6 +70,7 @@ tenants' containers inside limits, and reports what they used, for which the cha
 	root.AddCommand(
 		initCommand(o), doctorCommand(o), benchCommand(o), joinCommand(o), startCommand(o),
 		statusCommand(o), pauseCommand(o), resumeCommand(o), drainCommand(o), retireCommand(o),
+		acceleratorSourceCommand(o),
 	)
 	return root
 }

@@ -1,0 +1,95 @@
+package command
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/isuncoin/isuncoin/worker/accel"
+	"github.com/isuncoin/isuncoin/worker/accel/plugin"
+	"github.com/isuncoin/isuncoin/worker/config"
+)
+
+// ownSources are the worker's own sources that call drivers, as they run in a
+// process of their own.
+var ownSources = map[string]func(config.Config) accel.Source{}
+
+// accelerators are the sources of devices that the config asks for; those that
+// know a maker's devices best come first. A plugin that may not be run is a
+// source that fails, so that one bad file hides no other device.
+func (o *options) accelerators(cfg config.Config) []accel.Source {
+	var sources []accel.Source
+	for _, own := range []struct {
+		name string
+		on   bool
+	}{{"nvidia", cfg.Accelerators.NVIDIA}, {"amd", cfg.Accelerators.AMD}, {"opencl", cfg.Accelerators.OpenCL}} {
+		if _, built := ownSources[own.name]; own.on && built {
+			sources = append(sources, plugin.Self(o.home, own.name))
+		}
+	}
+	for _, file := range cfg.Accelerators.Plugins {
+		sources = append(sources, plugin.File(file))
+	}
+	return sources
+}
+
+// acceleratorSourceCommand is what plugin.Self runs.
+func acceleratorSourceCommand(o *options) *cobra.Command {
+	cmd := &cobra.Command{
+		Use:    plugin.SelfCommand + " NAME inventory|bench",
+		Short:  "Answer what one of the worker's own sources knows of accelerators",
+		Hidden: true,
+		Long: `Lists or measures the devices of one driver and answers in the JSON of the plugin contract. The worker
+runs this command for itself, so that a driver that crashes takes no worker with it; run it to see
+what a driver says. What is on the standard error is for people.`,
+		Example: `  isun-worker accelerator-source opencl inventory
+  isun-worker accelerator-source opencl bench --device ID --seed 7 --duration 3s`,
+		Args: cobra.MinimumNArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			build, ok := ownSources[args[0]]
+			if !ok {
+				return fmt.Errorf("no source %q: there are %s", args[0], strings.Join(sourceNames(), ", "))
+			}
+			cfg, err := o.load(defaults)
+			if err != nil {
+				return err
+			}
+			code := plugin.Serve(cmd.Context(), build(cfg), args[1:], cmd.OutOrStdout(), cmd.ErrOrStderr())
+			if code != plugin.ExitAnswer {
+				return exitCode(code)
+			}
+			return nil
+		},
+	}
+	// What follows NAME belongs to the contract.
+	cmd.Flags().SetInterspersed(false)
+	return cmd
+}
+
+func sourceNames() []string {
+	var names []string
+	for name := range ownSources {
+		names = append(names, name)
+	}
+	slices.Sort(names)
+	return names
+}
+
+// exitCode ends the program with a code of its own; what there is to say has
+// been said.
+type exitCode int
+
+func (c exitCode) Error() string { return fmt.Sprintf("exit code %d", int(c)) }
+
+// ExitCode is what the program ends with after an error, and whether the error
+// is still to be told.
+func ExitCode(err error) (code int, tell bool) {
+	var own exitCode
+	if errors.As(err, &own) {
+		return int(own), false
+	}
+	return 1, true
+}
