@@ -41,9 +41,12 @@ func TestBounds(t *testing.T) {
 		"volume sum":      {func(s *runtime.Spec, n int64) { s.Volumes = volumes(2, n) }, 32, 33},
 		"devices":         {func(s *runtime.Spec, n int64) { s.Devices = devices(n, 1) }, 16, 17},
 		"nodes":           {func(s *runtime.Spec, n int64) { s.Devices = devices(1, n) }, 16, 17},
-		"device id":       {func(s *runtime.Spec, n int64) { s.Devices = devices(1, 1); s.Devices[0].ID = strings.Repeat("x", int(n)) }, 64, 65},
-		"args":            {func(s *runtime.Spec, n int64) { s.Args = make([]string, n) }, 256, 257},
-		"bytes of args":   {func(s *runtime.Spec, n int64) { s.Args = []string{strings.Repeat("x", int(n))} }, 128<<10 - 1, 128 << 10},
+		"device id": {func(s *runtime.Spec, n int64) {
+			s.Devices = devices(1, 1)
+			s.Devices[0].ID = strings.Repeat("x", int(n))
+		}, 64, 65},
+		"args":          {func(s *runtime.Spec, n int64) { s.Args = make([]string, n) }, 256, 257},
+		"bytes of args": {func(s *runtime.Spec, n int64) { s.Args = []string{strings.Repeat("x", int(n))} }, 128<<10 - 1, 128 << 10},
 	} {
 		s := validSpec()
 		c.set(&s, c.good)
