@@ -116,7 +116,8 @@ market-soak: ## a random market with books of its own, for MARKET_STEPS messages
 FUZZ_TIME ?= 3m
 FUZZ_TARGETS ?= $(addsuffix :FuzzMsg,x/suns/keeper x/lease/keeper x/audit/keeper x/uai/keeper) \
 	x/lease/types:FuzzParseLeaseID x/lease/types:FuzzParsePlacementID x/suns/types:FuzzParseNodeID \
-	x/suns/types:FuzzGenesis x/uai/types:FuzzParseImageID x/typedevent:FuzzEventIsThatOfTheSDK uai:FuzzImage
+	x/suns/types:FuzzGenesis x/uai/types:FuzzParseImageID x/typedevent:FuzzEventIsThatOfTheSDK uai:FuzzImage \
+	$(addprefix matproof:,FuzzParseProof FuzzVerify FuzzVerifyInMemory)
 
 .PHONY: fuzz
 fuzz: ## every fuzz target for FUZZ_TIME
