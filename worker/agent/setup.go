@@ -30,6 +30,7 @@ import (
 	"github.com/isuncoin/isuncoin/worker/journal"
 	"github.com/isuncoin/isuncoin/worker/meter"
 	"github.com/isuncoin/isuncoin/worker/metrics"
+	"github.com/isuncoin/isuncoin/worker/netbench"
 	"github.com/isuncoin/isuncoin/worker/netguard"
 	"github.com/isuncoin/isuncoin/worker/runtime"
 	"github.com/isuncoin/isuncoin/worker/runtime/docker"
@@ -162,6 +163,13 @@ func run(ctx context.Context, p parts) error {
 	all.Go(func() error { return control.Serve(ctx, p.home.Socket(), worker) })
 	if p.cfg.Metrics.Listen != "" {
 		all.Go(func() error { return metrics.Serve(ctx, p.cfg.Metrics.Listen, worker) })
+	}
+	if p.cfg.Measuring.Listen != "" {
+		measuring, err := netbench.NewServer(netbench.DefaultLimits(), p.log)
+		if err != nil {
+			return err
+		}
+		all.Go(func() error { return measuring.Listen(ctx, p.cfg.Measuring.Listen) })
 	}
 	if p.guard != nil {
 		all.Go(func() error { return keepGuard(ctx, p.guard, p.log) })

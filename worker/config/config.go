@@ -32,6 +32,7 @@ type Config struct {
 	Accelerators Accelerators `toml:"accelerators" json:"accelerators"`
 	Placements   Placements   `toml:"placements" json:"placements"`
 	Metrics      Metrics      `toml:"metrics" json:"metrics"`
+	Measuring    Measuring    `toml:"measuring" json:"measuring"`
 	Log          Log          `toml:"log" json:"log"`
 	Host         Host         `toml:"host" json:"host"`
 }
@@ -98,6 +99,11 @@ type Placements struct {
 // Metrics says where Prometheus may look.
 type Metrics struct {
 	Listen string `toml:"listen" json:"listen" comment:"Address of the metrics endpoint, such as 127.0.0.1:9464; empty is off."`
+}
+
+// Measuring says whether others may measure their line against this machine.
+type Measuring struct {
+	Listen string `toml:"listen" json:"listen" comment:"Address at which other workers may measure their line, such as :9465; it takes bandwidth while they do. Empty is off."`
 }
 
 // Log says what is logged and how.
@@ -224,6 +230,11 @@ func (c Config) Validate() error {
 	if c.Metrics.Listen != "" {
 		if _, _, err := net.SplitHostPort(c.Metrics.Listen); err != nil {
 			return fmt.Errorf("metrics.listen: %w", err)
+		}
+	}
+	if c.Measuring.Listen != "" {
+		if _, _, err := net.SplitHostPort(c.Measuring.Listen); err != nil {
+			return fmt.Errorf("measuring.listen: %w", err)
 		}
 	}
 	if n := c.Network; n.PortFirst < 1024 || n.PortLast < n.PortFirst {
