@@ -33,6 +33,19 @@ func TestADetachedContainerIsStartedAgain(t *testing.T) {
 	require.Zero(t, f.r.Failures(f.chainStatus(0).ID), "that was not the placement's fault")
 }
 
+func TestAnUnboundedContainerIsBoundedAgain(t *testing.T) {
+	f := setup(t)
+	f.place(0, 1)
+	f.settled(Active)
+	f.advance(backoffMax)
+	require.NoError(t, f.engine.Unbound(container(0, 1)))
+	f.settled(Active)
+	state, err := f.rt.Inspect(context.Background(), container(0, 1))
+	require.NoError(t, err)
+	require.False(t, state.Unbounded)
+	require.Zero(t, state.Restarts, "nothing was restarted for it")
+}
+
 // What a look finds in the middle of a step is the step's doing.
 func TestWhatTheWorkerStopsHasNotFailed(t *testing.T) {
 	f := setup(t)

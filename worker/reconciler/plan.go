@@ -157,6 +157,9 @@ func planRunning(want Wanted, state runtime.State, m Memory, now time.Duration) 
 		}
 		return Start, "its network was taken away"
 	}
+	if state.Unbounded && now >= m.NotBefore {
+		return Start, "it runs without all of its limits"
+	}
 	if l := state.Limits; want.Limits != (runtime.Limits{}) && (l.MilliCPU != want.Limits.MilliCPU || l.MemoryMiB != want.Limits.MemoryMiB || l.Pids != want.Limits.Pids) {
 		return Resize, "its limits changed"
 	}

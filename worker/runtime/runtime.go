@@ -34,7 +34,7 @@ type Runtime interface {
 	// missing container is created and started; a created or exited one is
 	// started (an exited one counts a restart); a running or paused one is
 	// left as it is, unless it runs detached: then it is started again with
-	// its network. Starting an exited container again is the caller's
+	// its network; or unbounded: then it is bounded. Starting an exited container again is the caller's
 	// decision, so back-off belongs to the caller.
 	//
 	// Errors: ErrInvalidSpec, ErrForeign (another chain or node),
@@ -113,7 +113,11 @@ type State struct {
 	// Detached is true when it runs without its network, because somebody took
 	// that away: nobody reaches it.
 	Detached bool
-	Limits   Limits
+	// Unbounded is true when it runs without the limits that are set after
+	// each start, such as bandwidth: its worker died before that, or somebody
+	// started it by hand.
+	Unbounded bool
+	Limits    Limits
 	// Endpoints are fixed at creation; something answers there only while the
 	// placement runs.
 	Endpoints []Endpoint

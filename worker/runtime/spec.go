@@ -174,13 +174,23 @@ func orEmpty[T any](list []T) []T {
 	return slices.Clone(list)
 }
 
-// ScratchMiB is what the volumes leave of the storage limit.
+// ScratchMiB is what the volumes and the log leave of the storage limit.
 func (s Spec) ScratchMiB() int64 {
-	scratch := s.Limits.StorageMiB
+	scratch := s.Limits.StorageMiB - s.LogMiB()
 	for _, v := range s.Volumes {
 		scratch -= v.SizeMiB
 	}
-	return scratch
+	return max(scratch, 0)
+}
+
+// maxLogMiB is as much log as a person would ever page through.
+const maxLogMiB = 16
+
+// LogMiB is how much of what the placement writes to its standard output and
+// error is kept. It lies on the host's disk outside the placement's own, so it
+// counts towards the storage limit; the oldest goes first.
+func (s Spec) LogMiB() int64 {
+	return min(max(s.Limits.StorageMiB/64, 1), maxLogMiB)
 }
 
 // SplitLease cuts a lease name into tenant and number.

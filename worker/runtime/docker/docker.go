@@ -73,6 +73,8 @@ type Config struct {
 	BridgePrefix string
 	// Storage forces a kind of disk limit; empty means the best that works.
 	Storage runtime.Storage
+	// Proc and Sys are where the kernel shows itself; empty is /proc and /sys.
+	Proc, Sys string
 	// Logger is told what was cleaned up; nil discards.
 	Logger *slog.Logger
 }
@@ -84,6 +86,8 @@ type Runtime struct {
 	log     *slog.Logger
 	storage storage
 	engine  system.Info
+	// unshapable says why bandwidth cannot be limited here; nil if it can.
+	unshapable error
 	// locks orders calls that change one placement.
 	locks keyedMutex
 	looks looks
@@ -122,6 +126,9 @@ func (r *Runtime) open(ctx context.Context) (err error) {
 	if r.storage, err = r.openStorage(ctx); err != nil {
 		return err
 	}
+	if r.unshapable = probeShaping(ctx); r.unshapable != nil {
+		r.log.Warn("bandwidth is not limited", "error", r.unshapable)
+	}
 	return r.sweep(ctx)
 }
 
@@ -146,6 +153,8 @@ func (c *Config) setDefaults() error {
 	setDefault(&c.PortFirst, DefaultPortFirst)
 	setDefault(&c.PortLast, DefaultPortLast)
 	setDefault(&c.Subnets, DefaultSubnets)
+	setDefault(&c.Proc, "/proc")
+	setDefault(&c.Sys, "/sys")
 	if len(c.DNS) == 0 {
 		c.DNS = DefaultDNS
 	}

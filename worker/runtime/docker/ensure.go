@@ -47,6 +47,11 @@ func (r *Runtime) Ensure(ctx context.Context, spec runtime.Spec) (runtime.State,
 		if err := r.stop(ctx, found, -1); err != nil {
 			return state, err
 		}
+	case state.Unbounded:
+		if err := r.bound(ctx, spec, found.ID); err != nil {
+			return state, err
+		}
+		return r.inspect(ctx, spec.ID)
 	case state.Status == runtime.StatusRunning, state.Status == runtime.StatusPaused:
 		return state, nil
 	}
@@ -158,14 +163,7 @@ var errPortTaken = errors.New("host port is taken")
 func (r *Runtime) start(ctx context.Context, spec runtime.Spec, containerID string) error {
 	err := r.api.ContainerStart(ctx, containerID, container.StartOptions{})
 	if err == nil {
-		err = r.shape(ctx, spec)
-		if err == nil {
-			return nil
-		}
-		// Running without its limit it would be taken for whole next time.
-		now := 0
-		stopErr := r.api.ContainerStop(context.WithoutCancel(ctx), containerID, container.StopOptions{Timeout: &now})
-		return errors.Join(err, engineError("stop container", stopErr))
+		return r.bound(ctx, spec, containerID)
 	}
 	text := err.Error()
 	switch {
@@ -180,6 +178,18 @@ func (r *Runtime) start(ctx context.Context, spec runtime.Spec, containerID stri
 		return fmt.Errorf("%w: %s: %w", runtime.ErrStartFailed, spec.ID, err)
 	}
 	return engineError("start container", err)
+}
+
+// bound sets what the engine does not limit for a container that runs, or
+// stops it.
+func (r *Runtime) bound(ctx context.Context, spec runtime.Spec, containerID string) error {
+	err := r.setBounds(ctx, spec)
+	if err == nil {
+		return nil
+	}
+	now := 0
+	stopErr := r.api.ContainerStop(context.WithoutCancel(ctx), containerID, container.StopOptions{Timeout: &now})
+	return errors.Join(err, engineError("stop container", stopErr))
 }
 
 func (r *Runtime) image(ctx context.Context, ref string) (image.InspectResponse, error) {

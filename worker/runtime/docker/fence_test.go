@@ -102,7 +102,8 @@ func TestHardening(t *testing.T) {
 	require.EqualValues(t, runtime.DefaultPids, *host.PidsLimit)
 	require.Equal(t, DefaultDNS, host.DNS)
 	require.Equal(t, "json-file", host.LogConfig.Type)
-	require.Equal(t, logMaxSize, host.LogConfig.Config["max-size"])
+	require.Equal(t, "524288", host.LogConfig.Config["max-size"], "a MiB in two files")
+	require.EqualValues(t, 512, host.CPUShares)
 	require.Equal(t, DefaultHostIP, host.PortBindings["80/tcp"][0].HostIP)
 	require.Equal(t, []string{"NONE"}, c.Config.Healthcheck.Test)
 	for name, value := range spec.ID.Labels() {
@@ -336,10 +337,15 @@ func TestBandwidth(t *testing.T) {
 	towards, err := exec.Command("tc", "qdisc", "show", "dev", f.bridgeName(spec.ID)).CombinedOutput()
 	require.NoError(t, err, string(towards))
 	require.Contains(t, string(towards), "rate 25Mbit")
-	from, err := exec.Command("nsenter", "--net=/proc/"+strconv.Itoa(state.PID)+"/ns/net",
+	require.Contains(t, f.queueInside(t, state.PID), "rate 25Mbit")
+}
+
+// queueInside is the queue on the interface in a container's network.
+func (f *fixture) queueInside(t *testing.T, pid int) string {
+	from, err := exec.Command("nsenter", "--net=/proc/"+strconv.Itoa(pid)+"/ns/net",
 		"tc", "qdisc", "show", "dev", "eth0").CombinedOutput()
 	require.NoError(t, err, string(from))
-	require.Contains(t, string(from), "rate 25Mbit")
+	return string(from)
 }
 
 func TestNoEngine(t *testing.T) {

@@ -95,6 +95,7 @@ func (r *Runtime) state(id runtime.ID, c container.InspectResponse) runtime.Stat
 		Limits: limitsOf(c), Endpoints: r.endpointsOf(c),
 	}
 	s.Detached = s.Status == runtime.StatusRunning && !attached(id, c)
+	s.Unbounded = s.Status == runtime.StatusRunning && !s.Detached && !r.isBounded(id, c)
 	if t, err := time.Parse(time.RFC3339Nano, c.State.StartedAt); err == nil && t.Year() > 1 {
 		s.StartedAt = t
 	}

@@ -166,5 +166,8 @@ func (r *Runtime) Resize(ctx context.Context, id runtime.ID, limits runtime.Limi
 		Resources:     r.resources(limits),
 		RestartPolicy: container.RestartPolicy{Name: container.RestartPolicyDisabled},
 	})
-	return engineError("update container", err)
+	if err != nil || !found.State.Running {
+		return engineError("update container", err)
+	}
+	return r.boundSockets(limits, found.State.Pid)
 }

@@ -18,8 +18,10 @@ import (
 )
 
 // loopStorage gives every placement ext4 images of its own: one for scratch
-// space and one per volume. They are sparse files, so an empty gibibyte costs
-// some 30 MB, and a full one answers ENOSPC at its limit.
+// space and one per volume. A full one answers ENOSPC at its limit. Their
+// blocks are taken from the host's disk when they are made: a sparse image
+// would find the disk full, later and in the middle of a write, whenever the
+// owner or another placement has filled it meanwhile.
 //
 // The images are mounted by the worker and bound into the container, not
 // handed to the engine as /dev/loopN: after a reboot that number may be
@@ -43,7 +45,9 @@ const (
 	dataDir      = "data"
 	// mountOptions: a tenant's file system must bring neither devices nor
 	// set-user-id programs.
-	mountOptions = "loop,nodev,nosuid"
+	// The inode tables need no zeroing: a new file reads as zeros, and the
+	// kernel's way of zeroing gives the image's blocks back to the host.
+	mountOptions = "loop,nodev,nosuid,noinit_itable"
 )
 
 type disk struct {
@@ -163,6 +167,9 @@ func (s *loopStorage) makeDisk(ctx context.Context, key string, d disk) error {
 		"-E", "nodiscard,lazy_itable_init=1,lazy_journal_init=1", file); err != nil {
 		return err
 	}
+	if err := reserve(file, d.sizeMiB*mib); err != nil {
+		return err
+	}
 	return s.mount(ctx, dir, d.name)
 }
 
@@ -173,6 +180,23 @@ func createSparse(path string, size int64) error {
 	}
 	if err := file.Truncate(size); err != nil {
 		return errors.Join(noSpace(fmt.Errorf("placement storage: %w", err)), file.Close())
+	}
+	return file.Close()
+}
+
+// reserve makes the holes of a file blocks of its own. Where the file system
+// cannot promise blocks the file stays sparse, and checkRoom keeps count.
+func reserve(path string, size int64) error {
+	file, err := os.OpenFile(path, os.O_RDWR, 0)
+	if err != nil {
+		return fmt.Errorf("placement storage: %w", err)
+	}
+	err = syscall.EINTR
+	for errors.Is(err, syscall.EINTR) {
+		err = syscall.Fallocate(int(file.Fd()), 0, 0, size)
+	}
+	if err != nil && !errors.Is(err, syscall.EOPNOTSUPP) && !errors.Is(err, syscall.ENOSYS) {
+		return errors.Join(noSpace(fmt.Errorf("placement storage: reserve %d MiB: %w", size/mib, err)), file.Close())
 	}
 	return file.Close()
 }
@@ -246,7 +270,7 @@ func (s *loopStorage) remove(ctx context.Context, key string) error {
 }
 
 // checkRoom refuses what the host's disk could not hold, counting also what
-// existing images may still grow by.
+// images may still grow by where their blocks could not be reserved.
 func (s *loopStorage) checkRoom(disks []disk) error {
 	var wanted int64
 	for _, d := range disks {

@@ -19,35 +19,42 @@ const shapeLatency = "100ms"
 // would throttle below the rate.
 const minBurstBytes = 64 << 10
 
+// errNoShaping: the bandwidth of placements cannot be limited here.
+var errNoShaping = errors.New("that needs root, tc (package iproute2), nsenter and unshare (package util-linux), " +
+	"and a kernel with token buckets (CONFIG_NET_SCH_TBF)")
+
+// probeShaping tries a queue in a network namespace of its own, which touches
+// nothing of the host's.
+func probeShaping(ctx context.Context) error {
+	if os.Geteuid() != 0 {
+		return fmt.Errorf("%w: not root", errNoShaping)
+	}
+	for _, tool := range []string{"tc", "nsenter", "unshare"} {
+		if _, err := exec.LookPath(tool); err != nil {
+			return fmt.Errorf("%w: %w", errNoShaping, err)
+		}
+	}
+	args := append([]string{"--net", "tc", "qdisc", "add", "dev", "lo", "root"}, tokenBucket(1)...)
+	if err := run(ctx, "unshare", args...); err != nil {
+		return fmt.Errorf("%w: %w", errNoShaping, err)
+	}
+	return nil
+}
+
 // shape holds a placement to its bandwidth with token buckets: towards it on
 // its bridge, from it on the interface inside its network namespace, which it
-// has no capability to change. Both vanish with the network and the process,
-// so this runs after every start.
-func (r *Runtime) shape(ctx context.Context, spec runtime.Spec) error {
-	if spec.Limits.BandwidthMbps == 0 {
+// has no capability to change. Both vanish with the network and the process.
+func (r *Runtime) shape(ctx context.Context, spec runtime.Spec, pid int) error {
+	if spec.Limits.BandwidthMbps == 0 || r.unshapable != nil {
 		return nil
-	}
-	if _, err := exec.LookPath("tc"); errors.Is(err, exec.ErrNotFound) || os.Geteuid() != 0 {
-		r.log.Warn("bandwidth is not limited: that needs root and tc (package iproute2)", "placement", spec.ID.String())
-		return nil
-	}
-	found, err := r.find(ctx, spec.ID)
-	if err != nil {
-		return err
-	}
-	if found.State.Pid == 0 {
-		return nil // ended already
 	}
 	bucket := tokenBucket(spec.Limits.BandwidthMbps)
 	if err := run(ctx, "tc", append([]string{"qdisc", "replace", "dev", r.bridgeName(spec.ID), "root"}, bucket...)...); err != nil {
 		return fmt.Errorf("limit bandwidth: %w", err)
 	}
-	namespace := "--net=/proc/" + strconv.Itoa(found.State.Pid) + "/ns/net"
+	namespace := "--net=/proc/" + strconv.Itoa(pid) + "/ns/net"
 	inside := append([]string{namespace, "tc", "qdisc", "replace", "dev", "eth0", "root"}, bucket...)
 	if err := run(ctx, "nsenter", inside...); err != nil {
-		if again, findErr := r.find(ctx, spec.ID); findErr == nil && !again.State.Running {
-			return nil // ended while it was being limited
-		}
 		return fmt.Errorf("limit bandwidth: %w", err)
 	}
 	return nil

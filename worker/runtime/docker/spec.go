@@ -30,8 +30,8 @@ const (
 	// oomScoreAdj makes the kernel take a tenant's process before the host's.
 	oomScoreAdj = 500
 	shmBytes    = 64 * mib
-	logMaxSize  = "8m"
-	logMaxFiles = "2"
+	// logFiles: the engine drops the older half of a log when it is full.
+	logFiles = 2
 )
 
 // containerConfig is the part of the container that the image also has a say
@@ -80,8 +80,11 @@ func (r *Runtime) hostConfig(spec runtime.Spec, areas writable, ports map[string
 		PortBindings:  nat.PortMap{},
 		RestartPolicy: container.RestartPolicy{Name: container.RestartPolicyDisabled},
 		LogConfig: container.LogConfig{
-			Type:   "json-file",
-			Config: map[string]string{"max-size": logMaxSize, "max-file": logMaxFiles},
+			Type: "json-file",
+			Config: map[string]string{
+				"max-size": strconv.FormatInt(spec.LogMiB()*mib/logFiles, 10),
+				"max-file": strconv.Itoa(logFiles),
+			},
 		},
 		CapDrop:        []string{"ALL"},
 		SecurityOpt:    []string{"no-new-privileges"},
@@ -122,10 +125,30 @@ func (r *Runtime) resources(limits runtime.Limits) container.Resources {
 	// The engine refuses more cores than there are; a lease may hold more by
 	// the rounding of SUNS.
 	nano := min(limits.MilliCPU*1_000_000, int64(r.engine.NCPU)*1_000_000_000)
-	return container.Resources{
+	resources := container.Resources{
 		Memory: limits.MemoryMiB * mib, MemorySwap: limits.MemoryMiB * mib,
-		NanoCPUs: nano, PidsLimit: &pids,
+		NanoCPUs: nano, CPUShares: cpuShares(limits.MilliCPU), PidsLimit: &pids,
 	}
+	if r.engine.CgroupVersion == "1" {
+		// Version 2 knows no swappiness, and needs none.
+		never := int64(0)
+		resources.MemorySwappiness = &never
+	}
+	return resources
+}
+
+const (
+	// sharesPerCore is the engine's default for any container.
+	sharesPerCore = 1024
+	minShares     = 2 // the kernel's own bounds
+	maxShares     = 1 << 18
+)
+
+// cpuShares divides processors by what was paid for while the owner's own
+// programs want more than the machine's rest: with equal shares a large
+// placement would lose most.
+func cpuShares(milliCPU int64) int64 {
+	return min(max(milliCPU*sharesPerCore/1000, minShares), maxShares)
 }
 
 // nofileLimit stays within this process's own limit: inside a container or a

@@ -137,6 +137,19 @@ func (e *Engine) Detach(id runtime.ID) error {
 	return nil
 }
 
+// Unbound takes limits of a running placement away, as somebody does who
+// starts its container by hand.
+func (e *Engine) Unbound(id runtime.ID) error {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	c, ok := e.containers[id]
+	if !ok {
+		return fmt.Errorf("%w: %s", runtime.ErrNotFound, id)
+	}
+	c.state.Unbounded = c.state.Status == runtime.StatusRunning
+	return nil
+}
+
 // Reboot ends all processes of all nodes, as a power failure does: nothing
 // reports an event, and everything is found exited.
 func (e *Engine) Reboot() {
@@ -214,6 +227,7 @@ func (e *Engine) ensure(spec runtime.Spec) (runtime.State, error) {
 		c.end(exitKilled, false)
 		e.emit(c, runtime.EventDied)
 	}
+	c.state.Unbounded = false
 	switch c.state.Status {
 	case runtime.StatusExited:
 		c.state.Restarts++
@@ -397,7 +411,7 @@ func (e *Engine) emit(c *container, kind runtime.EventType) {
 
 // end runs with the engine's lock held.
 func (c *container) end(code int, oom bool) {
-	c.state.Status, c.state.PID, c.state.Detached = runtime.StatusExited, 0, false
+	c.state.Status, c.state.PID, c.state.Detached, c.state.Unbounded = runtime.StatusExited, 0, false, false
 	c.state.ExitCode, c.state.OOMKilled = code, oom
 	c.process.close()
 }

@@ -57,6 +57,9 @@ func main() {
 	case program.Open:
 		open(arg(args, 0))
 	default:
+		if greedy(verb, args) {
+			return
+		}
 		fmt.Fprintf(os.Stderr, "unknown verb %q\n", verb)
 		os.Exit(program.ExitUsage)
 	}

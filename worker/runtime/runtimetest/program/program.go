@@ -34,6 +34,49 @@ const (
 	// not there, ExitForbidden if the kernel refuses.
 	Open = "open"
 
+	// What follows tries to take more than its share, says what came of it
+	// in a line each, prints Done and hangs.
+
+	// Spin THREADS keeps so many threads busy until it is stopped; it is Done
+	// when they have begun.
+	Spin = "spin"
+	// Hog KIND… takes memory in each of the ways in turn, in a process of its
+	// own, until something ends that; see the Hog constants.
+	Hog = "hog"
+	// Bomb MILLISECONDS starts processes for so long, whatever the answer, and
+	// keeps them.
+	Bomb = "bomb"
+	// Fill DIR… writes to each folder until that is refused: one large file,
+	// then empty ones, then one with holes. It prints "DIR BYTES FILES".
+	Fill = "fill"
+	// Shout MIB writes so much to standard output, in short lines.
+	Shout = "shout"
+	// Descriptors opens files until that is refused and prints how many.
+	Descriptors = "descriptors"
+	// Flood HOST:PORT FLOWS sends by TCP and UDP, so many flows each, until it
+	// is stopped; the host Gateway means the default route.
+	Flood = "flood"
+	// Sink PORT takes whatever comes by TCP and UDP, until it is stopped.
+	Sink = "sink"
+	// Escape tries to undo its limits and prints what was allowed.
+	Escape = "escape"
+
+	// Done is the last line of those that hang afterwards.
+	Done = "done"
+
+	// HogAnonymous touches memory of the process.
+	HogAnonymous = "anonymous"
+	// HogLocked locks memory.
+	HogLocked = "locked"
+	// HogShared fills /dev/shm.
+	HogShared = "shared"
+	// HogNames makes empty files in /dev/shm, which fill the kernel's memory.
+	HogNames = "names"
+	// HogCache reads and writes more of a file in /tmp than memory holds.
+	HogCache = "cache"
+	// HogSockets fills the buffers of connections that nobody reads.
+	HogSockets = "sockets"
+
 	// Gateway stands for the default route's address in Dial.
 	Gateway = "gateway"
 )
