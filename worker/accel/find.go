@@ -10,9 +10,9 @@ import (
 	"time"
 )
 
-// sourceTimeout is how long a source has to list its devices. A driver that
-// wakes its cards first takes seconds; one that hangs takes for ever.
-const sourceTimeout = 10 * time.Second
+// sourceTimeout is for a source that does not end by itself. It is longer than
+// what a source in a process of its own has, which says more of what went wrong.
+const sourceTimeout = 35 * time.Second
 
 // Found is what all sources together say of the machine.
 type Found struct {
@@ -287,6 +287,9 @@ func (j *joiner) found() Found {
 	return f
 }
 
+// unmeasured is in the way of offering a device, not of using it.
+const unmeasured = "nothing here can measure it: install its maker's OpenCL driver, or a plugin that can"
+
 // obstacle says why a device cannot be rented out; empty if it can.
 func (d *FoundDevice) obstacle(divided bool) string {
 	switch d.Kind {
@@ -308,7 +311,7 @@ func (d *FoundDevice) obstacle(divided bool) string {
 	case d.Attach.empty():
 		return "nothing says how a container gets it"
 	case len(d.Measurers) == 0:
-		return "nothing here can measure it; OpenCL from its maker can (see `isun-worker doctor`)"
+		return unmeasured
 	}
 	return ""
 }

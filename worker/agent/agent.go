@@ -52,6 +52,8 @@ type Options struct {
 	Clock func() time.Duration
 	// Limits says what a share of SUNS is on this machine.
 	Limits func(bundle sunstypes.Capacity, milliSuns uint64) (runtime.Limits, error)
+	// Devices are the machine's accelerators; nil offers none.
+	Devices reconciler.Devices
 	// Published is the address tenants reach the machine at.
 	Published    string
 	OCIRuntime   string
@@ -114,7 +116,7 @@ func New(o Options) (*Agent, error) {
 	a.attester = attester.New(o.Node.Agent, a.recorder, o.Journal, o.Chain, a.sender, a.watchdog, o.Clock, o.Log)
 	a.reconciler, err = reconciler.New(reconciler.Config{
 		ChainID: o.Node.ChainID, Node: o.Node.ID(), Agent: o.Node.Agent,
-		Limits: o.Limits, Published: o.Published, OCIRuntime: o.OCIRuntime, StopGrace: o.StopGrace,
+		Limits: o.Limits, Devices: o.Devices, Published: o.Published, OCIRuntime: o.OCIRuntime, StopGrace: o.StopGrace,
 		Parallel: o.Parallel, MaxFailures: o.MaxFailures, Clock: o.Clock, Log: o.Log,
 	}, o.Runtime, o.Images, o.Chain, a.sender, o.Journal)
 	return a, err
@@ -136,7 +138,7 @@ func (a *Agent) Run(ctx context.Context) error {
 	sending.Go(func() error { return a.sender.Run(sendCtx) })
 
 	loops, ctx := errgroup.WithContext(ctx)
-	for _, loop := range []func(context.Context) error{a.followBlocks, a.poll, a.sample, a.reconcileLoop, a.attestLoop, a.watch} {
+	for _, loop := range []func(context.Context) error{a.followBlocks, a.poll, a.sample, a.reconcileLoop, a.attestLoop, a.watch, a.checkDevices} {
 		loops.Go(func() error { return loop(ctx) })
 	}
 	err := loops.Wait()
@@ -397,6 +399,36 @@ func (a *Agent) watch(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// devicesEvery is how often devices that placements hold are looked for.
+const devicesEvery = 30 * time.Second
+
+// checkDevices looks whether what tenants pay for is still in the machine. It
+// asks no driver while nobody has rented a device.
+func (a *Agent) checkDevices(ctx context.Context) error {
+	if a.o.Devices == nil {
+		return nil
+	}
+	ticker := time.NewTicker(devicesEvery)
+	defer ticker.Stop()
+	report := a.reporter("look for rented devices")
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-ticker.C:
+		}
+		a.mu.Lock()
+		view := a.view
+		a.mu.Unlock()
+		if view == nil {
+			continue
+		}
+		if err := a.reconciler.CheckDevices(ctx, *view); ctx.Err() == nil {
+			report(err)
+		}
+	}
 }
 
 // repeatEvery is how often an error that goes on is logged again.

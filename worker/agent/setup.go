@@ -20,6 +20,7 @@ import (
 
 	chainclient "github.com/isuncoin/isuncoin/client/chain"
 	"github.com/isuncoin/isuncoin/uai"
+	"github.com/isuncoin/isuncoin/worker/accel"
 	"github.com/isuncoin/isuncoin/worker/bench"
 	"github.com/isuncoin/isuncoin/worker/bootclock"
 	"github.com/isuncoin/isuncoin/worker/chain"
@@ -56,7 +57,8 @@ const guardEvery = time.Minute
 const connectTimeout = 5 * time.Second
 
 // Start runs the worker of a home until ctx ends, or the node has retired.
-func Start(ctx context.Context, home config.Home, cfg config.Config, log *slog.Logger) error {
+// sources know the machine's accelerators.
+func Start(ctx context.Context, home config.Home, cfg config.Config, sources []accel.Source, log *slog.Logger) error {
 	unlock, err := Lock(home.Lock())
 	if err != nil {
 		return err
@@ -90,20 +92,21 @@ func Start(ctx context.Context, home config.Home, cfg config.Config, log *slog.L
 	if err != nil {
 		return err
 	}
-	return run(ctx, parts{home: home, cfg: cfg, node: node, key: key, report: report, rt: rt, api: api, guard: guard, log: log})
+	return run(ctx, parts{home: home, cfg: cfg, sources: sources, node: node, key: key, report: report, rt: rt, api: api, guard: guard, log: log})
 }
 
 // parts are what is open while a worker runs.
 type parts struct {
-	home   config.Home
-	cfg    config.Config
-	node   identity.Node
-	key    identity.Key
-	report bench.Report
-	rt     runtime.Runtime
-	api    *dockerclient.Client
-	guard  *netguard.Guard
-	log    *slog.Logger
+	home    config.Home
+	cfg     config.Config
+	sources []accel.Source
+	node    identity.Node
+	key     identity.Key
+	report  bench.Report
+	rt      runtime.Runtime
+	api     *dockerclient.Client
+	guard   *netguard.Guard
+	log     *slog.Logger
 }
 
 func run(ctx context.Context, p parts) error {
@@ -146,7 +149,7 @@ func run(ctx context.Context, p parts) error {
 		Node: p.node, Chain: client, Runtime: p.rt, Images: resolver{store}, Journal: j,
 		Meter:  meter.New(meter.NewHost(p.cfg.Host.Proc, p.cfg.Host.Sys), meter.Clock(clock)),
 		Switch: control.NewSwitch(p.home.Paused()), Boot: boot, Clock: clock, Limits: limits(p.report),
-		Published: published, OCIRuntime: p.cfg.Engine.Runtime, StopGrace: p.cfg.Placements.StopGrace.D(),
+		Devices: accel.Watch{Sources: p.sources}, Published: published, OCIRuntime: p.cfg.Engine.Runtime, StopGrace: p.cfg.Placements.StopGrace.D(),
 		Parallel: p.cfg.Placements.Parallel, MaxFailures: p.cfg.Placements.MaxFailures,
 		PollEvery: p.cfg.Chain.PollInterval.D(), SampleEvery: p.cfg.Placements.SampleEvery.D(),
 		PersistEvery: p.cfg.Placements.PersistEvery.D(),

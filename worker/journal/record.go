@@ -21,6 +21,8 @@ type Record struct {
 	// Run and Last say up to where the container's counters are in Usage.
 	Run  Run      `json:"run"`
 	Last Counters `json:"last"`
+	// Devices is how many accelerators it holds, all the time it is served.
+	Devices uint64 `json:"devices,omitempty"`
 	// Attested is the usage that the chain has confirmed.
 	Attested Usage `json:"attested"`
 	// Started is true once the chain has said that it runs.

@@ -9,6 +9,7 @@ import (
 
 	sdk "github.com/cosmos/cosmos-sdk/types"
 
+	"github.com/isuncoin/isuncoin/worker/accel"
 	"github.com/isuncoin/isuncoin/worker/journal"
 	"github.com/isuncoin/isuncoin/worker/recorder"
 	"github.com/isuncoin/isuncoin/worker/runtime"
@@ -81,7 +82,12 @@ func (r *Reconciler) start(ctx context.Context, id runtime.ID, want Wanted) erro
 	if err := r.intend(id, journal.IntentRun, ""); err != nil {
 		return err
 	}
-	permanent, err := r.run(ctx, id, want)
+	spec, permanent, err := r.prepare(ctx, id, want)
+	launched := err == nil
+	if launched {
+		err = r.launch(ctx, spec)
+		permanent = hopeless(err)
+	}
 	switch {
 	case err == nil:
 		time.AfterFunc(settle, r.poke) // then the chain may hear of it
@@ -91,7 +97,7 @@ func (r *Reconciler) start(ctx context.Context, id runtime.ID, want Wanted) erro
 	case errors.Is(err, runtime.ErrUnavailable), errors.Is(err, errChain):
 		r.later(id, backoffMax/6) // nothing the placement could help
 		return err
-	case !permanent && r.hasExited(ctx, id):
+	case launched && !permanent && r.hasExited(ctx, id):
 		return err // it ended while it was started; the next pass counts that
 	}
 	return errors.Join(err, r.failed(id, err.Error(), permanent))
@@ -105,44 +111,58 @@ func (r *Reconciler) hasExited(ctx context.Context, id runtime.ID) bool {
 // errChain marks what failed for want of the chain's answer.
 var errChain = errors.New("the chain did not answer")
 
-func (r *Reconciler) run(ctx context.Context, id runtime.ID, want Wanted) (permanent bool, err error) {
+// prepare brings together what a container is made of. permanent is true when
+// trying again cannot help.
+func (r *Reconciler) prepare(ctx context.Context, id runtime.ID, want Wanted) (spec runtime.Spec, permanent bool, err error) {
 	p := want.Placement.Placement
 	if want.Limits == (runtime.Limits{}) {
-		return true, fmt.Errorf("%w: %d milli-SUNS are no size for this machine", runtime.ErrInvalidSpec, p.GeneralMilliSuns)
+		return spec, true, fmt.Errorf("%w: %d milli-SUNS are no size for this machine", runtime.ErrInvalidSpec, p.GeneralMilliSuns)
+	}
+	devices, err := r.devices(ctx, p) // first: an image may take an hour
+	if err != nil {
+		// One that ran here before may be back when the machine has started.
+		return spec, errors.Is(err, accel.ErrNoDevice) && p.Status == leasetypes.PLACEMENT_STATUS_ASSIGNED, err
 	}
 	image, err := r.image(ctx, p)
 	if err != nil {
-		return false, err
+		return spec, false, err
 	}
 	local, permanent, err := r.images.Resolve(ctx, image)
 	if err != nil {
-		return permanent, fmt.Errorf("image %s: %w", p.Image, err)
+		return spec, permanent, fmt.Errorf("image %s: %w", p.Image, err)
 	}
-	spec, err := Spec(id, want.Placement, image, local, want.Limits, r.cfg.OCIRuntime, r.cfg.StopGrace)
-	if err != nil {
-		return true, err
-	}
+	spec, err = Spec(id, want.Placement, image, local, want.Limits, devices, r.cfg.OCIRuntime, r.cfg.StopGrace)
+	return spec, err != nil, err
+}
+
+// launch makes the container run.
+func (r *Reconciler) launch(ctx context.Context, spec runtime.Spec) error {
 	r.mu.Lock()
-	m := r.remember(id)
+	m := r.remember(spec.ID)
 	m.witnessed, m.held = true, true
 	r.mu.Unlock()
 	state, err := r.rt.Ensure(ctx, spec)
 	if errors.Is(err, runtime.ErrConflict) {
 		// Another worker version shaped it differently; what it wrote is
 		// the placement's own, and a placement may be restarted at any time.
-		if err := r.rt.Remove(ctx, id, -1); err != nil {
-			return false, err
+		if err := r.rt.Remove(ctx, spec.ID, -1); err != nil {
+			return err
 		}
 		state, err = r.rt.Ensure(ctx, spec)
 	}
 	if err == nil {
 		r.mu.Lock()
-		m := r.remember(id)
+		m := r.remember(spec.ID)
 		m.run = journal.Run{ContainerID: state.ContainerID, StartedAt: state.StartedAt}
 		m.UpSince = r.cfg.Clock()
 		r.mu.Unlock()
 	}
-	return errors.Is(err, runtime.ErrInvalidSpec) || errors.Is(err, runtime.ErrNoSpace), err
+	return err
+}
+
+// hopeless errors stay, however often a start is tried.
+func hopeless(err error) bool {
+	return errors.Is(err, runtime.ErrInvalidSpec) || errors.Is(err, runtime.ErrNoSpace) || errors.Is(err, runtime.ErrNoDevice)
 }
 
 // image looks the image up once: a tag never changes on the chain. The digest

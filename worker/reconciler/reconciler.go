@@ -49,6 +49,8 @@ type Config struct {
 	Agent   string
 	// Limits says what a share of SUNS is on this machine.
 	Limits func(bundle sunstypes.Capacity, milliSuns uint64) (runtime.Limits, error)
+	// Devices are the machine's accelerators; nil offers none.
+	Devices Devices
 	// Published is the address tenants reach this machine at.
 	Published string
 	// OCIRuntime of every container; empty is the engine's default.
@@ -90,7 +92,9 @@ type Reconciler struct {
 type memory struct {
 	Memory
 	failures int
-	run      journal.Run
+	// misses is how often in a row a device of it was not found.
+	misses int
+	run    journal.Run
 	// witnessed is true once this worker has started the container or seen it
 	// run: an end before that, such as a reboot's, is nobody's failure.
 	witnessed bool

@@ -38,6 +38,8 @@ type fixture struct {
 	refuse  error
 	image   uaitypes.Image
 	resolve func(ctx context.Context) (bool, error)
+	// devices are this machine's; nil offers none.
+	devices Devices
 }
 
 func setup(t *testing.T) *fixture {
@@ -60,8 +62,8 @@ func (f *fixture) restart() { f.begin(f.rt, f, f, f.journal) }
 func (f *fixture) begin(rt runtime.Runtime, images Images, sender Sender, store Store) {
 	cfg := Config{
 		ChainID: chainID, Node: sunstypes.NodeID{Operator: "isun1operator", Number: 1}, Agent: "isun1agent",
-		Limits:    func(sunstypes.Capacity, uint64) (runtime.Limits, error) { return limits, nil },
-		Published: "10.0.0.5", StopGrace: time.Second, Parallel: 2, MaxFailures: 3,
+		Limits:  func(sunstypes.Capacity, uint64) (runtime.Limits, error) { return limits, nil },
+		Devices: f.devices, Published: "10.0.0.5", StopGrace: time.Second, Parallel: 2, MaxFailures: 3,
 		Clock: func() time.Duration { f.mu.Lock(); defer f.mu.Unlock(); return f.now },
 		Log:   slog.New(slog.DiscardHandler),
 	}

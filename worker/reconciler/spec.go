@@ -14,13 +14,12 @@ import (
 )
 
 // Spec says how to run a placement of an image that the engine has.
-func Spec(id runtime.ID, p leasetypes.NodePlacement, image uaitypes.Image, local string, limits runtime.Limits, ociRuntime string, grace time.Duration) (runtime.Spec, error) {
-	if len(p.Placement.Devices) > 0 {
-		return runtime.Spec{}, fmt.Errorf("%w: it holds device %s, and this worker offers none",
-			runtime.ErrInvalidSpec, p.Placement.Devices[0].DeviceID)
-	}
+func Spec(
+	id runtime.ID, p leasetypes.NodePlacement, image uaitypes.Image, local string, limits runtime.Limits, devices []runtime.Device,
+	ociRuntime string, grace time.Duration,
+) (runtime.Spec, error) {
 	spec := runtime.Spec{
-		ID: id, Image: local, Args: p.Args, Limits: limits, Runtime: ociRuntime, StopGrace: grace,
+		ID: id, Image: local, Args: p.Args, Limits: limits, Devices: devices, Runtime: ociRuntime, StopGrace: grace,
 	}
 	for _, e := range p.Env {
 		spec.Env = append(spec.Env, e.Name+"="+e.Value)

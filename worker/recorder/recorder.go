@@ -165,9 +165,13 @@ func (t *tracked) look(state runtime.State, now time.Duration) {
 	t.running, t.run, t.lastLook, t.present = running, run, now, true
 }
 
+// serve counts time, and for each accelerator as much: it is held whole,
+// whether it is used or not.
 func (t *tracked) serve(d time.Duration) {
 	t.served += d
-	t.record.Usage.ServedMs += uint64(t.served / time.Millisecond)
+	whole := uint64(t.served / time.Millisecond)
+	t.record.Usage.ServedMs += whole
+	t.record.Usage.AcceleratorMs += whole * t.record.Devices
 	t.served %= time.Millisecond
 	t.dirty = true
 }
@@ -201,6 +205,9 @@ func (r *Recorder) Apply(ctx context.Context, view chain.View) error {
 func (r *Recorder) apply(ctx context.Context, p leasetypes.Placement, nowMs uint64) error {
 	r.mu.Lock()
 	t := r.track(p.ID) // also what never starts: decisions about it are forgotten with it
+	if held := uint64(len(p.Devices)); t.record.Devices != held {
+		t.record.Devices, t.dirty = held, true
+	}
 	known := t.known
 	r.mu.Unlock()
 	if p.StartedMs == 0 {
@@ -254,8 +261,10 @@ func (t *tracked) begin(sinceStartMs uint64) {
 func (t *tracked) end(sinceEndMs uint64) {
 	t.record.Ended, t.dirty = true, true
 	if t.running {
-		unattested := t.record.Usage.ServedMs - min(t.record.Usage.ServedMs, t.record.Attested.ServedMs)
-		t.record.Usage.ServedMs -= min(sinceEndMs, unattested)
+		usage, attested := &t.record.Usage, t.record.Attested
+		back := min(sinceEndMs, usage.ServedMs-min(usage.ServedMs, attested.ServedMs))
+		usage.ServedMs -= back
+		usage.AcceleratorMs -= min(back*t.record.Devices, usage.AcceleratorMs-min(usage.AcceleratorMs, attested.AcceleratorMs))
 	}
 }
 
@@ -285,7 +294,7 @@ func (r *Recorder) Flush() error {
 		mine := r.tracked[stored.ID].record
 		stored.Usage, stored.Attested = mine.Usage, mine.Attested
 		stored.Run, stored.Last = mine.Run, mine.Last
-		stored.Started, stored.Ended = mine.Started, mine.Ended
+		stored.Started, stored.Ended, stored.Devices = mine.Started, mine.Ended, mine.Devices
 	})
 	if err != nil {
 		return fmt.Errorf("record usage: %w", err)

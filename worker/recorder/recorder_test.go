@@ -122,6 +122,34 @@ func TestServedCountsOnlyWhatTheChainRuns(t *testing.T) {
 	require.EqualValues(t, 6000, f.served(), "nobody looked for too long")
 }
 
+// Devices are held whole, so they count as long as the placement is served.
+func TestDevicesCountWhileThePlacementIsServed(t *testing.T) {
+	f := setup(t)
+	usage := func() journal.Usage { return f.rec.Records()[placement].Usage }
+	p := running()
+	p.Devices = []leasetypes.ReservedDevice{{DeviceID: "GPU-1"}, {DeviceID: "GPU-2"}}
+	f.sampleAfter(0)
+	f.sampleAfter(2 * second)
+	f.apply(12_000, p)
+	require.EqualValues(t, 4000, usage().AcceleratorMs, "two devices since the start on the chain")
+	f.sampleAfter(1500 * time.Millisecond)
+	require.EqualValues(t, 7000, usage().AcceleratorMs)
+	require.NoError(t, f.rec.MarkAttested(map[leasetypes.PlacementID]journal.Usage{placement: usage()}))
+
+	require.NoError(t, f.rec.Flush())
+	f.restart()
+	f.sampleAfter(0)
+	f.sampleAfter(second)
+	f.apply(13_500, p)
+	require.EqualValues(t, 9000, usage().AcceleratorMs, "a restarted worker knows of them before the chain answers")
+
+	over := ended(13_000)
+	over.Devices = p.Devices
+	f.apply(13_500, over)
+	require.EqualValues(t, 4000, usage().ServedMs)
+	require.EqualValues(t, 8000, usage().AcceleratorMs, "what came after the end is taken back for both")
+}
+
 func TestServedStopsWithTheProcess(t *testing.T) {
 	f := setup(t)
 	f.sampleAfter(0)

@@ -3,32 +3,44 @@ package command
 import (
 	"errors"
 	"fmt"
+	"os"
 	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
 
 	"github.com/isuncoin/isuncoin/worker/accel"
+	"github.com/isuncoin/isuncoin/worker/accel/amd"
+	"github.com/isuncoin/isuncoin/worker/accel/nvidia"
 	"github.com/isuncoin/isuncoin/worker/accel/plugin"
 	"github.com/isuncoin/isuncoin/worker/config"
 )
 
 // ownSources are the worker's own sources that call drivers, as they run in a
 // process of their own.
-var ownSources = map[string]func(config.Config) accel.Source{}
+var ownSources = map[string]func(config.Config) accel.Source{
+	nvidia.Name: func(config.Config) accel.Source { return nvidia.NewDriver() },
+	amd.Name:    amdSource,
+}
+
+// amdSource only reads files, so it may run anywhere.
+func amdSource(cfg config.Config) accel.Source {
+	return amd.Source{Sys: os.DirFS(cfg.Host.Sys), Dev: os.DirFS("/dev")}
+}
 
 // accelerators are the sources of devices that the config asks for; those that
 // know a maker's devices best come first. A plugin that may not be run is a
 // source that fails, so that one bad file hides no other device.
 func (o *options) accelerators(cfg config.Config) []accel.Source {
 	var sources []accel.Source
-	for _, own := range []struct {
-		name string
-		on   bool
-	}{{"nvidia", cfg.Accelerators.NVIDIA}, {"amd", cfg.Accelerators.AMD}, {"opencl", cfg.Accelerators.OpenCL}} {
-		if _, built := ownSources[own.name]; own.on && built {
-			sources = append(sources, plugin.Self(o.home, own.name))
-		}
+	if cfg.Accelerators.NVIDIA {
+		sources = append(sources, nvidia.Source{Child: plugin.Self(o.home, nvidia.Name)})
+	}
+	if cfg.Accelerators.AMD {
+		sources = append(sources, amdSource(cfg))
+	}
+	if _, built := ownSources["opencl"]; built && cfg.Accelerators.OpenCL {
+		sources = append(sources, plugin.Self(o.home, "opencl"))
 	}
 	for _, file := range cfg.Accelerators.Plugins {
 		sources = append(sources, plugin.File(file))

@@ -42,7 +42,7 @@ used and attests it. Stopping leaves tenants' containers running, unpaid, for th
 			if err != nil {
 				return err
 			}
-			err = agent.Start(cmd.Context(), o.dir(), cfg, log)
+			err = agent.Start(cmd.Context(), o.dir(), cfg, o.accelerators(cfg), log)
 			if cmd.Context().Err() != nil && errors.Is(err, context.Canceled) {
 				return nil // it was told to stop while it waited for something
 			}

@@ -113,7 +113,7 @@ func (p process) verdict(ctx context.Context, err error, words *tail) error {
 	case ExitCannotMeasure:
 		err = accel.ErrCannotMeasure
 	default:
-		err = fmt.Errorf("it failed (%s)", exit)
+		err = fmt.Errorf("it failed (%w)", exit)
 	}
 	return withWords(err, words)
 }
