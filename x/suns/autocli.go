@@ -25,7 +25,8 @@ func numberArg() []*autocliv1.PositionalArgDescriptor {
 
 func queryCommands() *autocliv1.ServiceCommandDescriptor {
 	return &autocliv1.ServiceCommandDescriptor{
-		Service: types.Query_serviceDesc.ServiceName,
+		Service:              types.Query_serviceDesc.ServiceName,
+		EnhanceCustomCommand: true,
 		RpcCommandOptions: []*autocliv1.RpcCommandOptions{
 			{RpcMethod: "Params", Use: "params", Short: "Show the bundles, bounds and durations nodes are held to"},
 			{RpcMethod: "Clock", Use: "clock", Short: "Show the chain clock, on which all durations run"},
@@ -57,22 +58,11 @@ func queryCommands() *autocliv1.ServiceCommandDescriptor {
 				Short:          "Show what a node can withdraw of the maintenance reward",
 				PositionalArgs: nodeArgs(),
 			},
-			{
-				RpcMethod:      "Convert",
-				Use:            "convert CAPACITY",
-				Short:          "Compute SUNS from a vector of resources, as the chain does",
-				Example:        convertExample(),
-				PositionalArgs: []*autocliv1.PositionalArgDescriptor{{ProtoField: "capacity"}},
-			},
+			// convert has flags for each resource: see client/cli.
+			{RpcMethod: "Convert", Skip: true},
 			{RpcMethod: "Quarantine", Use: "quarantine", Short: "List the block work that failed"},
 		},
 	}
-}
-
-func convertExample() string {
-	return fmt.Sprintf(
-		`%s query suns convert '{"cpu_points":"8000","memory_mib":"32768","storage_mib":"262144","bandwidth_mbps":"100"}'`,
-		version.AppName)
 }
 
 func txCommands() *autocliv1.ServiceCommandDescriptor {

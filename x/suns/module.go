@@ -86,6 +86,9 @@ func (am AppModule) RegisterServices(cfg module.Configurator) {
 // GetTxCmd gives the transactions that AutoCLI cannot make.
 func (AppModule) GetTxCmd() *cobra.Command { return cli.NewTxCmd() }
 
+// GetQueryCmd gives the queries that AutoCLI makes less well.
+func (AppModule) GetQueryCmd() *cobra.Command { return cli.NewQueryCmd() }
+
 // BeginBlock advances the chain clock.
 func (am AppModule) BeginBlock(ctx context.Context) error { return am.keeper.BeginBlock(ctx) }
 

@@ -155,11 +155,8 @@ func (q queryServer) Convert(ctx context.Context, req *types.QueryConvertRequest
 	if req == nil {
 		return nil, errEmptyRequest
 	}
-	if len(req.Accelerators) > types.MaxAccelerators {
-		return nil, status.Errorf(codes.InvalidArgument, "at most %d accelerators", types.MaxAccelerators)
-	}
-	if err := req.Capacity.Validate(); err != nil {
-		return nil, status.Error(codes.InvalidArgument, err.Error())
+	if err := validateConvert(req); err != nil {
+		return nil, err
 	}
 	params, err := q.k.GetParams(ctx)
 	if err != nil {
@@ -169,16 +166,39 @@ func (q queryServer) Convert(ctx context.Context, req *types.QueryConvertRequest
 	res := &types.QueryConvertResponse{
 		CapacityMilliSuns: milli, Bottleneck: bottleneck, TotalMilliSuns: milli,
 		DemandMilliSuns: types.DemandMilliSuns(params.Bundle, req.Capacity),
+		Ratios:          types.CapacityRatios(params.Bundle, req.Capacity),
+	}
+	for _, a := range req.Accelerators {
+		device := types.ConvertAccelerator(params.AcceleratorBundle, a)
+		res.Accelerators = append(res.Accelerators, device)
+		res.AcceleratorMilliSuns = append(res.AcceleratorMilliSuns, device.MilliSuns)
+		res.TotalMilliSuns += device.MilliSuns
+	}
+	if req.MilliSuns > 0 {
+		general := types.ResourcesOf(params.Bundle, req.MilliSuns)
+		device := types.AcceleratorResourcesOf(params.AcceleratorBundle, req.MilliSuns)
+		res.Resources, res.AcceleratorResources = &general, &device
+	}
+	return res, nil
+}
+
+// validateConvert holds a question to the bounds of a node.
+func validateConvert(req *types.QueryConvertRequest) error {
+	if len(req.Accelerators) > types.MaxAccelerators {
+		return status.Errorf(codes.InvalidArgument, "at most %d accelerators", types.MaxAccelerators)
+	}
+	if req.MilliSuns > types.MaxNodeMilliSuns {
+		return status.Errorf(codes.InvalidArgument, "%d milli-SUNS is above %d", req.MilliSuns, types.MaxNodeMilliSuns)
+	}
+	if err := req.Capacity.Validate(); err != nil {
+		return status.Error(codes.InvalidArgument, err.Error())
 	}
 	for _, a := range req.Accelerators {
 		if err := a.ValidateSize(); err != nil {
-			return nil, status.Error(codes.InvalidArgument, err.Error())
+			return status.Error(codes.InvalidArgument, err.Error())
 		}
-		device := types.AcceleratorMilliSuns(params.AcceleratorBundle, a)
-		res.AcceleratorMilliSuns = append(res.AcceleratorMilliSuns, device)
-		res.TotalMilliSuns += device
 	}
-	return res, nil
+	return nil
 }
 
 // Quarantine implements types.QueryServer.

@@ -104,19 +104,60 @@ func TestQueryConvert(t *testing.T) {
 	res, err := f.query.Convert(f.Ctx, &types.QueryConvertRequest{
 		Capacity:     types.Capacity{CpuPoints: 8_000, MemoryMiB: 16_384, StorageMiB: 1_048_576, BandwidthMbps: 100},
 		Accelerators: []types.Accelerator{rtx4090("GPU-0")},
+		MilliSuns:    2_500,
 	})
 	require.NoError(t, err)
 	require.Equal(t, &types.QueryConvertResponse{
 		CapacityMilliSuns: 5_000, Bottleneck: "bandwidth", AcceleratorMilliSuns: []uint64{30_000},
 		TotalMilliSuns: 35_000, DemandMilliSuns: 64_000,
+		Ratios: []types.ResourceSuns{
+			{Resource: "cpu", MilliSuns: 8_000}, {Resource: "memory", MilliSuns: 8_000},
+			{Resource: "storage", MilliSuns: 64_000}, {Resource: "bandwidth", MilliSuns: 5_000},
+		},
+		Accelerators: []types.AcceleratorSuns{{MilliSuns: 30_000, Bottleneck: "memory", Ratios: []types.ResourceSuns{
+			{Resource: "memory", MilliSuns: 30_000}, {Resource: "memory_bandwidth", MilliSuns: 30_000},
+			{Resource: "fp32", MilliSuns: 413_000},
+		}}},
+		Resources:            &types.Capacity{CpuPoints: 2_500, MemoryMiB: 5_120, StorageMiB: 40_960, BandwidthMbps: 50},
+		AcceleratorResources: &types.AcceleratorBundle{MemoryKiB: 2_097_150, MemoryBandwidthMbs: 84_000, Fp32Gflops: 500},
 	}, res)
 
-	_, err = f.query.Convert(f.Ctx, &types.QueryConvertRequest{Capacity: types.Capacity{CpuPoints: ^uint64(0)}})
-	requireCode(t, codes.InvalidArgument, err)
-	_, err = f.query.Convert(f.Ctx, &types.QueryConvertRequest{Accelerators: make([]types.Accelerator, 17)})
-	requireCode(t, codes.InvalidArgument, err)
-	_, err = f.query.Convert(f.Ctx, &types.QueryConvertRequest{Accelerators: []types.Accelerator{{MemoryMiB: ^uint64(0)}}})
-	requireCode(t, codes.InvalidArgument, err)
+	// Asked nothing, it gives nothing.
+	res, err = f.query.Convert(f.Ctx, &types.QueryConvertRequest{})
+	require.NoError(t, err)
+	require.Zero(t, res.TotalMilliSuns+res.DemandMilliSuns)
+	require.Nil(t, res.Resources)
+	require.Nil(t, res.AcceleratorResources)
+}
+
+func TestQueryConvertIsBounded(t *testing.T) {
+	f := newFixture(t)
+	for name, req := range map[string]*types.QueryConvertRequest{
+		"capacity":     {Capacity: types.Capacity{CpuPoints: ^uint64(0)}},
+		"accelerators": {Accelerators: make([]types.Accelerator, 17)},
+		"accelerator":  {Accelerators: []types.Accelerator{{MemoryMiB: ^uint64(0)}}},
+		"SUNS":         {MilliSuns: types.MaxNodeMilliSuns + 1},
+	} {
+		_, err := f.query.Convert(f.Ctx, req)
+		requireCode(t, codes.InvalidArgument, err)
+		require.ErrorContains(t, err, "", name)
+	}
+	_, err := f.query.Convert(f.Ctx, &types.QueryConvertRequest{MilliSuns: types.MaxNodeMilliSuns})
+	require.NoError(t, err)
+}
+
+// What the query says of a machine is what the chain makes of its report.
+func TestQueryConvertIsTheChainsArithmetic(t *testing.T) {
+	f := newFixture(t)
+	r := withCards(report(3), "GPU-0")
+	r.Capacity.MemoryMiB, r.Accelerators[0].MemoryBandwidthMbs = 5_001, 700_001
+	res, err := f.query.Convert(f.Ctx, &types.QueryConvertRequest{Capacity: r.Capacity, Accelerators: r.Accelerators})
+	require.NoError(t, err)
+	r.MilliSuns = res.TotalMilliSuns
+	node := f.node(f.register("alice", 1, withReport(r)))
+	require.Equal(t, res.CapacityMilliSuns, node.GeneralMilliSuns)
+	require.Equal(t, res.AcceleratorMilliSuns[0], node.Accelerators[0].MilliSuns)
+	require.Equal(t, res.TotalMilliSuns, node.MilliSuns)
 }
 
 func TestUpdateParams(t *testing.T) {

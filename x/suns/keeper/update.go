@@ -83,11 +83,11 @@ func (k *Keeper) updateReport(
 	if err != nil {
 		return err
 	}
-	return checkReserved(before, *node, load)
+	return checkReserved(params, before, *node, load)
 }
 
 // checkReserved says whether a node as it would be still has all that placements hold of it as it was.
-func checkReserved(before, after types.Node, load types.NodeLoad) error {
+func checkReserved(params types.Params, before, after types.Node, load types.NodeLoad) error {
 	if load.Placements > 0 && before.Architecture != after.Architecture {
 		return types.ErrBelowReserved.Wrapf("architecture %s has placements", before.Architecture)
 	}
@@ -96,11 +96,27 @@ func checkReserved(before, after types.Node, load types.NodeLoad) error {
 			load.ReservedGeneralMilliSuns, after.GeneralMilliSuns)
 	}
 	for _, id := range load.BusyDevices {
-		was, _ := before.Device(id)
-		is, found := after.Device(id)
-		if !found || is.Accelerator != was.Accelerator {
-			return types.ErrBelowReserved.Wrapf("device %s is busy and may not change", id)
+		if err := checkBusyDevice(params, before, after, id); err != nil {
+			return err
 		}
+	}
+	return nil
+}
+
+// checkBusyDevice says whether a device that a placement holds is still the same one and offers no less. A device is leased
+// whole, so its placement was sold all it had: what it has now, and so never less than any placement of it was sold at. Both
+// figures are taken by today's bundle, for governance may have changed it since, and a device that is as it was must pass.
+func checkBusyDevice(params types.Params, before, after types.Node, id string) error {
+	was, _ := before.Device(id)
+	is, found := after.Device(id)
+	if !found {
+		return types.ErrBelowReserved.Wrapf("device %s is busy and may not leave", id)
+	}
+	if !is.Accelerator.SameDevice(was.Accelerator) {
+		return types.ErrBelowReserved.Wrapf("device %s is busy and may not become another", id)
+	}
+	if least := types.AcceleratorMilliSuns(params.AcceleratorBundle, was.Accelerator); is.MilliSuns < least {
+		return types.ErrBelowReserved.Wrapf("device %s is busy with %d milli-SUNS, %d would be left", id, least, is.MilliSuns)
 	}
 	return nil
 }

@@ -114,6 +114,124 @@ func TestUpdateNodeKeepsWhatIsReserved(t *testing.T) {
 	require.NoError(t, set(report(1)))
 }
 
+// remeasured is a report of a node with cards, of which GPU-1 was measured anew.
+func remeasured(params types.Params, change func(*types.Accelerator)) types.BenchmarkReport {
+	r := withCards(report(4), "GPU-0", "GPU-1")
+	r.Version, r.Digest = 2, testkit.Digest("measured anew")
+	card := &r.Accelerators[1]
+	change(card)
+	general, _ := types.CapacityMilliSuns(params.Bundle, r.Capacity)
+	r.MilliSuns = general
+	for _, a := range r.Accelerators {
+		r.MilliSuns += types.AcceleratorMilliSuns(params.AcceleratorBundle, a)
+	}
+	return r
+}
+
+// A card of exactly 30 SUNS by its bandwidth: a placement that holds it was sold those.
+func TestBusyDeviceIsMeasuredAnew(t *testing.T) {
+	for name, c := range map[string]struct {
+		change func(*types.Accelerator)
+		milli  uint64
+		want   error
+	}{
+		"nothing changed":         {func(*types.Accelerator) {}, 30_000, nil},
+		"more that does not show": {func(a *types.Accelerator) { a.MemoryBandwidthMbs++ }, 30_000, nil},
+		"more SUNS":               {func(a *types.Accelerator) { a.MemoryMiB, a.MemoryBandwidthMbs = 32_768, 1_344_000 }, 40_000, nil},
+		"less of what does not bind, to the bound": {func(a *types.Accelerator) { a.Fp32Gflops = 6_000 }, 30_000, nil},
+		"less of it, past the bound":               {func(a *types.Accelerator) { a.Fp32Gflops = 5_999 }, 29_995, types.ErrBelowReserved},
+		"less bandwidth":                           {func(a *types.Accelerator) { a.MemoryBandwidthMbs-- }, 29_999, types.ErrBelowReserved},
+		"less memory":                              {func(a *types.Accelerator) { a.MemoryMiB-- }, 29_998, types.ErrBelowReserved},
+		"another model":                            {func(a *types.Accelerator) { a.Model += " D" }, 30_000, types.ErrBelowReserved},
+		"another vendor":                           {func(a *types.Accelerator) { a.Vendor = "other" }, 30_000, types.ErrBelowReserved},
+		"another kind":                             {func(a *types.Accelerator) { a.Kind = types.KindASIC }, 30_000, types.ErrBelowReserved},
+		"another id":                               {func(a *types.Accelerator) { a.DeviceID = "GPU-2" }, 30_000, types.ErrBelowReserved},
+	} {
+		t.Run(name, func(t *testing.T) {
+			f := newFixture(t)
+			id := f.register("alice", 1, withReport(withCards(report(4), "GPU-0", "GPU-1")))
+			require.NoError(t, f.keeper.Reserve(f.Ctx, id, 2_000, []string{"GPU-1"}))
+			before, load := f.node(id), f.info(id).Load
+			r := remeasured(types.DefaultParams(), c.change)
+			err := f.update(id, func(m *types.MsgUpdateNode) { m.Report = &r })
+			require.ErrorIs(t, err, c.want)
+			require.Equal(t, load, f.info(id).Load, "what is reserved is not touched")
+			if c.want != nil {
+				require.Equal(t, before, f.node(id))
+				return
+			}
+			want := before
+			want.ReportVersion, want.ReportDigest = 2, testkit.Digest("measured anew")
+			want.Accelerators = []types.NodeAccelerator{
+				{Accelerator: rtx4090("GPU-0"), MilliSuns: 30_000}, {Accelerator: r.Accelerators[1], MilliSuns: c.milli},
+			}
+			want.MilliSuns = 34_000 + c.milli
+			require.Equal(t, want, f.node(id))
+		})
+	}
+}
+
+func TestFreeDeviceMayBecomeLess(t *testing.T) {
+	f := newFixture(t)
+	id := f.register("alice", 1, withReport(withCards(report(4), "GPU-0", "GPU-1")))
+	require.NoError(t, f.keeper.Reserve(f.Ctx, id, 1_000, []string{"GPU-0"}))
+	less := remeasured(types.DefaultParams(), func(a *types.Accelerator) { a.MemoryBandwidthMbs, a.Model = 504_000, "another" })
+	require.NoError(t, f.update(id, func(m *types.MsgUpdateNode) { m.Report = &less }))
+	require.EqualValues(t, 4_000+30_000+15_000, f.node(id).MilliSuns)
+}
+
+// What a busy device once gained it keeps until its placement ends.
+func TestBusyDeviceKeepsWhatItGained(t *testing.T) {
+	f := newFixture(t)
+	id := f.register("alice", 1, withReport(withCards(report(4), "GPU-0", "GPU-1")))
+	require.NoError(t, f.keeper.Reserve(f.Ctx, id, 1_000, []string{"GPU-1"}))
+	set := func(change func(*types.Accelerator)) error {
+		r := remeasured(types.DefaultParams(), change)
+		return f.update(id, func(m *types.MsgUpdateNode) { m.Report = &r })
+	}
+	require.NoError(t, set(func(a *types.Accelerator) { a.MemoryMiB, a.MemoryBandwidthMbs = 32_768, 1_344_000 }))
+	require.ErrorIs(t, set(func(*types.Accelerator) {}), types.ErrBelowReserved)
+	require.NoError(t, f.keeper.Release(f.Ctx, id, 1_000, []string{"GPU-1"}))
+	require.NoError(t, set(func(*types.Accelerator) {}))
+}
+
+// When governance makes a SUNS larger, a busy device that is as it was has fewer of them, and must pass all the same.
+func TestBusyDeviceIsHeldToItsFiguresWhenTheBundleChanged(t *testing.T) {
+	f := newFixture(t)
+	id := f.register("alice", 1, withReport(withCards(report(4), "GPU-0", "GPU-1")))
+	require.NoError(t, f.keeper.Reserve(f.Ctx, id, 1_000, []string{"GPU-1"}))
+	params, err := f.keeper.GetParams(f.Ctx)
+	require.NoError(t, err)
+	params.AcceleratorBundle.MemoryBandwidthMbs *= 2
+	_, err = deliver(f, f.msgs.UpdateParams, &types.MsgUpdateParams{Authority: f.Authority.String(), Params: params})
+	require.NoError(t, err)
+	set := func(change func(*types.Accelerator)) error {
+		r := remeasured(params, change)
+		return f.update(id, func(m *types.MsgUpdateNode) { m.Report = &r })
+	}
+	require.ErrorIs(t, set(func(a *types.Accelerator) { a.MemoryBandwidthMbs -= 100 }), types.ErrBelowReserved)
+	require.NoError(t, set(func(*types.Accelerator) {}))
+	require.EqualValues(t, 4_000+15_000+15_000, f.node(id).MilliSuns)
+}
+
+// The chain keeps version and digest, and computes the rest itself: a claim that counts a device otherwise is refused.
+func TestReportIsComputedAnew(t *testing.T) {
+	f := newFixture(t)
+	id := f.register("alice", 1)
+	for claim, want := range map[uint64]error{
+		4_000: types.ErrReportContradicts, 34_000 - 1: types.ErrReportContradicts, 34_000 + 1: types.ErrClaimTooHigh, 34_000: nil,
+	} {
+		r := withCards(report(4), "GPU-0")
+		r.Version, r.Digest, r.MilliSuns = 7, testkit.Digest("other"), claim
+		require.ErrorIs(t, f.update(id, func(m *types.MsgUpdateNode) { m.Report = &r }), want, claim)
+	}
+	node := f.node(id)
+	require.EqualValues(t, 7, node.ReportVersion)
+	require.Equal(t, testkit.Digest("other"), node.ReportDigest)
+	require.EqualValues(t, 4_000, node.GeneralMilliSuns)
+	require.EqualValues(t, 34_000, node.MilliSuns)
+}
+
 func TestUpdateNodeRotatesTheAgent(t *testing.T) {
 	f := newFixture(t)
 	id := f.register("alice", 1)

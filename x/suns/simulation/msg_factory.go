@@ -73,11 +73,14 @@ func MsgUpdateNodeFactory(k *keeper.Keeper) factory[*types.MsgUpdateNode] {
 			msg.AskPrice = data.Rand().Uint64InRange(params.MinAsk, 2*params.MaxRewardedAsk)
 		case 1:
 			load, err := k.GetNodeLoad(ctx, node.ID)
-			if err != nil || load.Placements > 0 {
-				reporter.Skip("busy")
+			if err != nil {
+				reporter.Skip(err.Error())
 				return nil, nil
 			}
 			report := randomReport(data.Rand(), params)
+			if load.Placements > 0 {
+				report = grownReport(data.Rand(), params, node)
+			}
 			msg.Report = &report
 		case 2:
 			agent, ok := freeAgent(ctx, k, data, reporter, operator)
@@ -239,6 +242,24 @@ func randomReport(r *simsx.XRand, params types.Params) types.BenchmarkReport {
 		}
 		report.Accelerators = append(report.Accelerators, device)
 		report.MilliSuns += types.AcceleratorMilliSuns(params.AcceleratorBundle, device)
+	}
+	return report
+}
+
+// grownReport is of a node that may have placements: nothing of it has become less.
+func grownReport(r *simsx.XRand, params types.Params, node types.Node) types.BenchmarkReport {
+	report := types.BenchmarkReport{
+		Version: node.ReportVersion + 1, Digest: make([]byte, types.DigestBytes), Architecture: node.Architecture,
+		Capacity: node.Capacity,
+	}
+	r.Read(report.Digest)
+	report.Capacity.BandwidthMbps += r.Uint64InRange(0, params.Bundle.BandwidthMbps)
+	report.MilliSuns, _ = types.CapacityMilliSuns(params.Bundle, report.Capacity)
+	for _, device := range node.Accelerators {
+		device.Accelerator.MemoryBandwidthMbs += r.Uint64InRange(0, params.AcceleratorBundle.MemoryBandwidthMbs)
+		device.Accelerator.MemoryMiB++
+		report.Accelerators = append(report.Accelerators, device.Accelerator)
+		report.MilliSuns += types.AcceleratorMilliSuns(params.AcceleratorBundle, device.Accelerator)
 	}
 	return report
 }

@@ -17,6 +17,9 @@ type ratio struct {
 	have, bundle uint64
 }
 
+// milliSuns is floor(1000 · have ÷ bundle).
+func (r ratio) milliSuns() uint64 { return mulDiv(r.have, MilliPerSuns, r.bundle, false) }
+
 func (c Capacity) ratios(bundle Capacity) [4]ratio {
 	return [4]ratio{
 		{"cpu", c.CpuPoints, bundle.CpuPoints},
@@ -26,15 +29,43 @@ func (c Capacity) ratios(bundle Capacity) [4]ratio {
 	}
 }
 
-// CapacityMilliSuns is what a machine of a vector offers: min over the resources of floor(1000 · have ÷ bundle), and the
-// name of the scarcest resource (the first of equals).
-func CapacityMilliSuns(bundle, c Capacity) (milli uint64, bottleneck string) {
-	for i, r := range c.ratios(bundle) {
-		if n := mulDiv(r.have, MilliPerSuns, r.bundle, false); i == 0 || n < milli {
+func (a Accelerator) ratios(bundle AcceleratorBundle) [3]ratio {
+	return [3]ratio{
+		{"memory", mulDiv(a.MemoryMiB, kibPerMiB, 1, false), bundle.MemoryKiB},
+		{"memory_bandwidth", a.MemoryBandwidthMbs, bundle.MemoryBandwidthMbs},
+		{"fp32", a.Fp32Gflops, bundle.Fp32Gflops},
+	}
+}
+
+// scarcest is min over the resources in milli-SUNS, and its name: the first of equals.
+func scarcest(ratios []ratio) (milli uint64, bottleneck string) {
+	for i, r := range ratios {
+		if n := r.milliSuns(); i == 0 || n < milli {
 			milli, bottleneck = n, r.resource
 		}
 	}
 	return milli, bottleneck
+}
+
+func inSuns(ratios []ratio) []ResourceSuns {
+	var out []ResourceSuns
+	for _, r := range ratios {
+		out = append(out, ResourceSuns{Resource: r.resource, MilliSuns: r.milliSuns()})
+	}
+	return out
+}
+
+// CapacityMilliSuns is what a machine of a vector offers: min over the resources of floor(1000 · have ÷ bundle), and the
+// name of the scarcest resource (the first of equals).
+func CapacityMilliSuns(bundle, c Capacity) (milli uint64, bottleneck string) {
+	ratios := c.ratios(bundle)
+	return scarcest(ratios[:])
+}
+
+// CapacityRatios is each resource of a vector in SUNS by itself, rounded down.
+func CapacityRatios(bundle, c Capacity) []ResourceSuns {
+	ratios := c.ratios(bundle)
+	return inSuns(ratios[:])
 }
 
 // DemandMilliSuns is what must be asked for to get at least a vector: max over the resources of ceil(1000 · need ÷ bundle),
@@ -50,11 +81,26 @@ func DemandMilliSuns(bundle, c Capacity) uint64 {
 // AcceleratorMilliSuns is what a device offers: min over memory, memory bandwidth and fp32 throughput of
 // floor(1000 · have ÷ bundle).
 func AcceleratorMilliSuns(bundle AcceleratorBundle, a Accelerator) uint64 {
-	return min(
-		mulDiv(a.MemoryMiB, kibPerMiB*MilliPerSuns, bundle.MemoryKiB, false),
-		mulDiv(a.MemoryBandwidthMbs, MilliPerSuns, bundle.MemoryBandwidthMbs, false),
-		mulDiv(a.Fp32Gflops, MilliPerSuns, bundle.Fp32Gflops, false),
-	)
+	ratios := a.ratios(bundle)
+	milli, _ := scarcest(ratios[:])
+	return milli
+}
+
+// ConvertAccelerator is a device in SUNS, with each of its resources by itself.
+func ConvertAccelerator(bundle AcceleratorBundle, a Accelerator) AcceleratorSuns {
+	ratios := a.ratios(bundle)
+	milli, bottleneck := scarcest(ratios[:])
+	return AcceleratorSuns{MilliSuns: milli, Bottleneck: bottleneck, Ratios: inSuns(ratios[:])}
+}
+
+// AcceleratorResourcesOf is what a device of n milli-SUNS has at least: ceil(bundle · milli ÷ 1000) of each, since that is
+// how much makes it n.
+func AcceleratorResourcesOf(bundle AcceleratorBundle, milli uint64) AcceleratorBundle {
+	return AcceleratorBundle{
+		MemoryKiB:          mulDiv(bundle.MemoryKiB, milli, MilliPerSuns, true),
+		MemoryBandwidthMbs: mulDiv(bundle.MemoryBandwidthMbs, milli, MilliPerSuns, true),
+		Fp32Gflops:         mulDiv(bundle.Fp32Gflops, milli, MilliPerSuns, true),
+	}
 }
 
 // ResourcesOf is the vector that n milli-SUNS of general resources give: floor(bundle · milli ÷ 1000) of each. A tenant who
@@ -129,6 +175,11 @@ func (a Accelerator) ValidateSize() error {
 		}
 	}
 	return nil
+}
+
+// SameDevice says whether two descriptions are of one device, whatever was measured of it.
+func (a Accelerator) SameDevice(b Accelerator) bool {
+	return a.DeviceID == b.DeviceID && a.Kind == b.Kind && a.Vendor == b.Vendor && a.Model == b.Model
 }
 
 // FreeGeneralMilliSuns is what is not reserved of a node's general resources.

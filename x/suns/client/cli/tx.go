@@ -1,4 +1,5 @@
-// Package cli holds the commands of x/suns that AutoCLI cannot make: those in which the agent signs too.
+// Package cli holds the commands of x/suns that AutoCLI cannot make: those in which the agent signs too, and those
+// that read better with flags of their own.
 package cli
 
 import (
