@@ -57,6 +57,9 @@ const lockWait = "10"
 type family struct {
 	tool   string
 	chains []chain
+	// without is the same less what some kernels lack; nil if there is nothing
+	// of the kind.
+	without func() family
 }
 
 // chain is one of ours, entered from a hook for packets from lease bridges.

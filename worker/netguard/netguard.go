@@ -21,6 +21,8 @@ import (
 	"net"
 	"net/netip"
 	"os"
+	"slices"
+	"strconv"
 	"strings"
 )
 
@@ -35,6 +37,11 @@ var (
 	// ErrInUse: lease bridges exist, so the fence stays.
 	ErrInUse = errors.New("lease networks still exist")
 )
+
+// MaxConnections is how many connections to the internet one container may
+// have at a time. The kernel's table of connections is the whole machine's: a
+// container that fills it cuts everybody off.
+const MaxConnections = 4096
 
 // DefaultBridgePrefix begins the names of lease bridges, as in package docker.
 const DefaultBridgePrefix = "isun"
@@ -109,7 +116,13 @@ func New(cfg Config) (*Guard, error) {
 // connections pass before and after.
 func (g *Guard) Install(ctx context.Context) error {
 	for _, f := range g.families() {
-		if err := f.install(ctx, g.cfg.Runner); err != nil {
+		err := f.install(ctx, g.cfg.Runner)
+		var refused *ExitError
+		if errors.As(err, &refused) && f.without != nil {
+			// A kernel that cannot count connections still fences; Check tells.
+			err = f.without().install(ctx, g.cfg.Runner)
+		}
+		if err != nil {
 			return err
 		}
 	}
@@ -177,13 +190,20 @@ func (g *Guard) ipv4() family {
 		// An answer, so that a program does not wait for a time-out.
 		forward = append(forward, []string{"-d", p.String(), "-j", "REJECT", "--reject-with", "icmp-net-prohibited"})
 	}
-	return family{
-		tool: "iptables",
-		chains: []chain{
-			{name: g.chainName("FORWARD"), hook: "DOCKER-USER", in: ours, rules: forward},
-			{name: g.chainName("INPUT"), hook: "INPUT", in: ours, rules: [][]string{established, {"-j", "DROP"}}},
-		},
+	limit := []string{"-m", "connlimit", "--connlimit-above", strconv.Itoa(MaxConnections), "--connlimit-mask", "32",
+		"--connlimit-saddr", "-j", "DROP"}
+	rules := func(forward [][]string) family {
+		return family{
+			tool: "iptables",
+			chains: []chain{
+				{name: g.chainName("FORWARD"), hook: "DOCKER-USER", in: ours, rules: forward},
+				{name: g.chainName("INPUT"), hook: "INPUT", in: ours, rules: [][]string{established, {"-j", "DROP"}}},
+			},
+		}
 	}
+	bounded := rules(append(slices.Clone(forward), limit))
+	bounded.without = func() family { return rules(forward) }
+	return bounded
 }
 
 func (g *Guard) ipv6() family {

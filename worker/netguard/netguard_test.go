@@ -19,6 +19,8 @@ type fakeTables struct {
 	chains   map[string]map[string][]string // tool -> chain -> rules
 	commands []string
 	fail     error
+	// cannotCount is a kernel that knows no limit of connections.
+	cannotCount bool
 }
 
 func newFakeTables() *fakeTables {
@@ -34,6 +36,9 @@ func (f *fakeTables) Run(_ context.Context, stdin, name string, args ...string) 
 		return "", f.fail
 	}
 	if tool, ok := strings.CutSuffix(name, "-restore"); ok {
+		if f.cannotCount && strings.Contains(stdin, "connlimit") {
+			return "", &netguard.ExitError{Command: name, Code: 2, Output: "Couldn't load match `connlimit'"}
+		}
 		f.restore(f.chains[tool], stdin)
 		return "", nil
 	}
@@ -127,6 +132,17 @@ func TestInstallCheckRemove(t *testing.T) {
 	require.NoError(t, g.Remove(t.Context()))
 	require.Equal(t, before["iptables"], tables.chains["iptables"])
 	require.NoError(t, g.Remove(t.Context()))
+}
+
+func TestAKernelThatCannotCountConnectionsStillFences(t *testing.T) {
+	tables := newFakeTables()
+	tables.cannotCount = true
+	g := newGuard(t, tables)
+	require.NoError(t, g.Install(t.Context()))
+	require.Contains(t, tables.chains["iptables"]["ISUN-FORWARD"], "-o isun+ -j DROP")
+	problems, err := g.Check(t.Context())
+	require.NoError(t, err)
+	require.Contains(t, strings.Join(problems, "\n"), "connlimit-above 4096", "doctor tells")
 }
 
 func snapshot(f *fakeTables) map[string][]string {

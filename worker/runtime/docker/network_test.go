@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/netip"
 	"os"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -180,4 +181,22 @@ func neighbourOf(t *testing.T, address string) string {
 	a, err := netip.ParseAddr(address)
 	require.NoError(t, err)
 	return a.Next().String()
+}
+
+// TestConnectionsAreHeld: the kernel's table of connections is the machine's.
+func TestConnectionsAreHeld(t *testing.T) {
+	f := newFenced(t)
+	spec := f.spec(program.Dots, "203.0.113.7", strconv.Itoa(netguard.MaxConnections*2))
+	_, err := f.Ensure(f.ctx, spec)
+	require.NoError(t, err)
+	fixture := &fixture{Runtime: f.Runtime, ctx: f.ctx}
+	fixture.runs(t, spec)
+	inspected, err := f.find(f.ctx, spec.ID)
+	require.NoError(t, err)
+	address := inspected.NetworkSettings.Networks[objectName(spec.ID)].IPAddress
+	table, err := os.ReadFile("/proc/net/nf_conntrack")
+	require.NoError(t, err)
+	held := strings.Count(string(table), " src="+address+" dst=203.0.113.7 ")
+	require.LessOrEqual(t, held, netguard.MaxConnections+1)
+	require.Greater(t, held, netguard.MaxConnections/2)
 }

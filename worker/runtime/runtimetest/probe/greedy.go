@@ -42,6 +42,8 @@ func greedy(verb string, args []string) bool {
 		descriptors()
 	case program.Flood:
 		flood(arg(args, 0), number(args, 1))
+	case program.Dots:
+		dots(arg(args, 0), number(args, 1))
 	case program.Sink:
 		sink(arg(args, 0))
 	case program.Escape:
@@ -280,6 +282,16 @@ func flood(address string, flows int) {
 				}
 			}()
 		}
+	}
+}
+
+func dots(host string, count int) {
+	to := net.UDPAddr{IP: net.ParseIP(host), Port: 9}
+	for i := range count {
+		conn, err := net.DialUDP("udp4", &net.UDPAddr{Port: 10_000 + i}, &to)
+		check(err)
+		_, _ = conn.Write([]byte{0}) // refused or dropped: it is about the table
+		check(conn.Close())
 	}
 }
 

@@ -56,6 +56,9 @@ const (
 	// Flood HOST:PORT FLOWS sends by TCP and UDP, so many flows each, until it
 	// is stopped; the host Gateway means the default route.
 	Flood = "flood"
+	// Dots HOST N sends one UDP packet from each of N ports: N connections, for
+	// the kernel's table of them.
+	Dots = "dots"
 	// Sink PORT takes whatever comes by TCP and UDP, until it is stopped.
 	Sink = "sink"
 	// Escape tries to undo its limits and prints what was allowed.
