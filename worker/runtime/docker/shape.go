@@ -6,7 +6,9 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strconv"
+	"strings"
 
 	"github.com/isuncoin/isuncoin/worker/runtime"
 )
@@ -53,11 +55,35 @@ func (r *Runtime) shape(ctx context.Context, spec runtime.Spec, pid int) error {
 		return fmt.Errorf("limit bandwidth: %w", err)
 	}
 	namespace := "--net=/proc/" + strconv.Itoa(pid) + "/ns/net"
-	inside := append([]string{namespace, "tc", "qdisc", "replace", "dev", "eth0", "root"}, bucket...)
-	if err := run(ctx, "nsenter", inside...); err != nil {
+	names, err := r.interfaces(pid)
+	if err != nil {
 		return fmt.Errorf("limit bandwidth: %w", err)
 	}
+	for _, name := range names {
+		inside := append([]string{namespace, "tc", "qdisc", "replace", "dev", name, "root"}, bucket...)
+		if err := run(ctx, "nsenter", inside...); err != nil {
+			return fmt.Errorf("limit bandwidth: %w", err)
+		}
+	}
 	return nil
+}
+
+// interfaces are those of a process's network that lead out of it: eth0, or
+// another number where the network was taken away and given back. A new
+// namespace also lists tunnels, which are down and stay so: nobody in there
+// may raise them.
+func (r *Runtime) interfaces(pid int) ([]string, error) {
+	raw, err := os.ReadFile(filepath.Join(r.cfg.Proc, strconv.Itoa(pid), "net/dev"))
+	if err != nil {
+		return nil, err
+	}
+	var names []string
+	for line := range strings.Lines(string(raw)) {
+		if name, _, ok := strings.Cut(strings.TrimSpace(line), ":"); ok && strings.HasPrefix(name, "eth") {
+			names = append(names, name)
+		}
+	}
+	return names, nil
 }
 
 // tokenBucket gives the arguments of a tbf queue for a rate in Mbit/s. The
