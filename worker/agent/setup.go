@@ -88,6 +88,9 @@ func Start(ctx context.Context, home config.Home, cfg config.Config, sources []a
 	}
 	defer rt.Close()
 	defer api.Close()
+	if err := requireBounds(ctx, rt, log); err != nil {
+		return err
+	}
 	guard, err := openGuard(ctx, cfg)
 	if err != nil {
 		return err
@@ -273,6 +276,21 @@ func openEngine(ctx context.Context, home config.Home, cfg config.Config, node i
 		case <-time.After(engineRetry):
 		}
 	}
+}
+
+// requireBounds refuses a machine on which one tenant could take what is
+// others', and tells what is not held.
+func requireBounds(ctx context.Context, rt runtime.Runtime, log *slog.Logger) error {
+	info, err := rt.Info(ctx)
+	if err != nil {
+		return err
+	}
+	for _, b := range info.Bounds {
+		if b.Held != runtime.Fully {
+			log.Warn("a limit is not fully held", "limit", b.Limit, "held", b.Held, "detail", b.Detail, "mend", b.Mend)
+		}
+	}
+	return info.Bounded()
 }
 
 // openGuard puts the fence up before any container runs: without it a tenant

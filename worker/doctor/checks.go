@@ -53,6 +53,7 @@ func Checks(p Patient) []Check {
 	return []Check{
 		{"engine", p.engine},
 		{"cgroups", p.cgroups},
+		{"limits", p.limits},
 		{"machine", p.machine},
 		{"disk", p.disk},
 		{"firewall", p.firewall},

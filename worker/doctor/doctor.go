@@ -5,6 +5,8 @@ package doctor
 import (
 	"context"
 	"time"
+
+	"github.com/isuncoin/isuncoin/worker/runtime"
 )
 
 // Grade is how a check came out.
@@ -24,6 +26,8 @@ type Finding struct {
 	Detail string `json:"detail"`
 	// Mend says what to do; empty when all is well.
 	Mend string `json:"mend,omitempty"`
+	// Limits are what the check of that name found, one by one.
+	Limits []runtime.Bound `json:"limits,omitempty"`
 }
 
 // Check looks at one thing.

@@ -61,7 +61,8 @@ func healthy(t *testing.T) Patient {
 	return Patient{
 		Home: config.Home(filepath.Join(root, "home")), Config: cfg, Now: func() time.Time { return now },
 		Engine: func(context.Context) (Engine, error) {
-			return fakeEngine{runtime.Info{Engine: "docker", Version: "20.10", CgroupVersion: "2", Storage: runtime.StorageLoop}}, nil
+			return fakeEngine{runtime.Info{Engine: "docker", Version: "20.10", CgroupVersion: "2", Storage: runtime.StorageLoop,
+				Bounds: []runtime.Bound{{Limit: "cpu", Held: runtime.Fully, Vital: true}}}}, nil
 		},
 		Guard: func() (Guard, error) { return fakeGuard{}, nil },
 		Chain: func(context.Context, string) (Chain, error) {
@@ -93,7 +94,15 @@ func TestChecks(t *testing.T) {
 		grade Grade
 		says  string
 	}{
-		"engine":         {check: "engine", grade: OK, says: "docker 20.10"},
+		"engine": {check: "engine", grade: OK, says: "docker 20.10"},
+		"limits": {check: "limits", grade: OK, says: "1 of 1"},
+		"a limit is weak": {edit: engineIs(runtime.Info{CgroupVersion: "2", Bounds: []runtime.Bound{
+			{Limit: "cpu", Held: runtime.Fully, Vital: true}, {Limit: "pids", Held: runtime.Partly, Mend: "x", Vital: true},
+			{Limit: "swap", Held: runtime.NotAt, Mend: "y"},
+		}}), check: "limits", grade: Warn, says: "enable pids, swap"},
+		"a vital limit is absent": {edit: engineIs(runtime.Info{CgroupVersion: "2", Bounds: []runtime.Bound{
+			{Limit: "memory", Held: runtime.NotAt, Mend: "boot", Vital: true},
+		}}), check: "limits", grade: Fail, says: "no placement may run without memory"},
 		"cgroups":        {check: "cgroups", grade: OK, says: "version 2"},
 		"machine":        {check: "machine", grade: OK, says: "8192 MiB"},
 		"disk":           {check: "disk", grade: OK, says: "limits by loop"},
@@ -144,7 +153,7 @@ func TestChecks(t *testing.T) {
 				tc.edit(&p)
 			}
 			findings := Examine(context.Background(), Checks(p))
-			require.Len(t, findings, 10)
+			require.Len(t, findings, 11)
 			for _, f := range findings {
 				require.Equal(t, f.Grade == OK, f.Mend == "", "%s: what is wrong comes with how to mend it", f.Check)
 				if f.Check == tc.check {

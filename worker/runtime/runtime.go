@@ -194,6 +194,8 @@ type Info struct {
 	RootDir   string
 	CPUs      int
 	MemoryMiB int64
+	// Bounds say which limits this host can hold placements to.
+	Bounds []Bound
 }
 
 // Storage is how a runtime keeps a placement inside its disk limit.

@@ -14,6 +14,7 @@ import (
 	"github.com/isuncoin/isuncoin/worker/config"
 	"github.com/isuncoin/isuncoin/worker/doctor"
 	"github.com/isuncoin/isuncoin/worker/netguard"
+	"github.com/isuncoin/isuncoin/worker/runtime"
 	"github.com/isuncoin/isuncoin/worker/runtime/docker"
 )
 
@@ -21,7 +22,7 @@ func doctorCommand(o *options) *cobra.Command {
 	return &cobra.Command{
 		Use:   "doctor",
 		Short: "Check everything a worker needs and say how to mend it",
-		Long: `Looks at the container engine, control groups, the machine, its disk, the firewall, ports, the
+		Long: `Looks at the container engine, control groups, which limits can be held, the machine, its disk, the firewall, ports, the
 chain, the clock, images and the worker's identity. It changes nothing and ends with an error if a check fails.`,
 		Example: `  isun-worker doctor
   isun-worker doctor --output json | jq '.findings[] | select(.grade != "ok")'`,
@@ -50,10 +51,27 @@ func writeFindings(w io.Writer, findings []doctor.Finding) error {
 		if _, err := fmt.Fprintf(w, "%-5s %-9s %s\n", f.Grade, f.Check, f.Detail); err != nil {
 			return err
 		}
-		if f.Mend == "" {
+		if f.Mend != "" {
+			if _, err := fmt.Fprintf(w, "%15s → %s\n", "", f.Mend); err != nil {
+				return err
+			}
+		}
+		if err := writeLimits(w, f.Limits); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func writeLimits(w io.Writer, limits []runtime.Bound) error {
+	for _, b := range limits {
+		if _, err := fmt.Fprintf(w, "%15s %-10s %-10s %s\n", "", b.Limit, b.Held, b.Detail); err != nil {
+			return err
+		}
+		if b.Mend == "" {
 			continue
 		}
-		if _, err := fmt.Fprintf(w, "%15s → %s\n", "", f.Mend); err != nil {
+		if _, err := fmt.Fprintf(w, "%36s → %s\n", "", b.Mend); err != nil {
 			return err
 		}
 	}

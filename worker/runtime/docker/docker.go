@@ -214,6 +214,7 @@ func (r *Runtime) Info(ctx context.Context) (runtime.Info, error) {
 		Engine: "docker", Version: info.ServerVersion, APIVersion: r.api.ClientVersion(),
 		CgroupVersion: info.CgroupVersion, Storage: r.storage.kind(), Runtimes: names,
 		RootDir: info.DockerRootDir, CPUs: info.NCPU, MemoryMiB: info.MemTotal >> 20,
+		Bounds: r.facts(info).bounds(),
 	}, nil
 }
 

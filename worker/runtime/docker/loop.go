@@ -36,6 +36,8 @@ import (
 //	<root>/<key>/scratch/{0,1,…}     /tmp, /var/tmp and the image's own volumes
 type loopStorage struct {
 	root string
+	// sparse: the file system below cannot promise blocks.
+	sparse bool
 }
 
 const (
@@ -57,22 +59,37 @@ type disk struct {
 
 func (s *loopStorage) kind() runtime.Storage { return runtime.StorageLoop }
 
+func (s *loopStorage) isSparse() bool { return s.sparse }
+
 // probeLoop tries the whole way once on a small image, in a folder of its own:
-// another process may be doing the same.
-func probeLoop(ctx context.Context, stateDir string) (err error) {
+// another process may be doing the same. It also finds out whether the image
+// could be given blocks of its own.
+func probeLoop(ctx context.Context, stateDir string) (sparse bool, err error) {
 	unlock, err := lockProbes(stateDir, syscall.LOCK_SH)
 	if err != nil {
-		return err
+		return false, err
 	}
 	defer func() { err = errors.Join(err, unlock()) }()
 	dir, err := os.MkdirTemp(stateDir, probePrefix)
 	if err != nil {
-		return fmt.Errorf("placement storage: %w", err)
+		return false, fmt.Errorf("placement storage: %w", err)
 	}
 	s := &loopStorage{root: stateDir}
 	key := filepath.Base(dir)
 	err = s.makeDisk(ctx, key, disk{name: scratchDisk, sizeMiB: runtime.MinVolumeMiB})
-	return errors.Join(err, s.remove(context.WithoutCancel(ctx), key))
+	if info, statErr := os.Stat(filepath.Join(dir, scratchDisk+imageSuffix)); statErr == nil {
+		sparse = holes(info) > 0
+	}
+	return sparse, errors.Join(err, s.remove(context.WithoutCancel(ctx), key))
+}
+
+// holes is how many bytes a file has no blocks for.
+func holes(info fs.FileInfo) int64 {
+	st, ok := info.Sys().(*syscall.Stat_t)
+	if !ok {
+		return 0
+	}
+	return max(0, info.Size()-st.Blocks*512)
 }
 
 func (s *loopStorage) create(ctx context.Context, l layout) (writable, error) {
@@ -307,9 +324,7 @@ func (s *loopStorage) promisedBytes() (int64, error) {
 		if err != nil {
 			return 0, fmt.Errorf("placement storage: %w", err)
 		}
-		if st, ok := info.Sys().(*syscall.Stat_t); ok {
-			promised += max(0, info.Size()-st.Blocks*512)
-		}
+		promised += holes(info)
 	}
 	return promised, nil
 }

@@ -77,8 +77,9 @@ func (r *Runtime) openStorage(ctx context.Context) (storage, error) {
 	default:
 		return nil, fmt.Errorf("docker runtime: storage %q is none of quota, loop, tmpfs", want)
 	}
-	loop := &loopStorage{root: r.scopeDir()}
-	if err := probeLoop(ctx, r.cfg.StateDir); err != nil {
+	sparse, err := probeLoop(ctx, r.cfg.StateDir)
+	loop := &loopStorage{root: r.scopeDir(), sparse: sparse}
+	if err != nil {
 		if want != "" || ctx.Err() != nil {
 			return nil, fmt.Errorf("loop storage: %w", err)
 		}

@@ -107,6 +107,11 @@ func testInfo(t *testing.T, b *bench) {
 	require.NotEmpty(t, info.Storage)
 	require.Positive(t, info.CPUs)
 	require.Positive(t, info.MemoryMiB)
+	require.NotEmpty(t, info.Bounds)
+	require.NoError(t, info.Bounded())
+	for _, bound := range info.Bounds {
+		require.Equal(t, bound.Held == runtime.Fully, bound.Mend == "", "%+v", bound)
+	}
 }
 
 // testHostileSpecs gives the engine what a tenant could write on the chain to

@@ -242,6 +242,7 @@ func (f *Fake) Info(ctx context.Context) (runtime.Info, error) {
 	return runtime.Info{
 		Engine: "fake", Version: "1", APIVersion: "1", CgroupVersion: "2",
 		Storage: runtime.StorageQuota, Runtimes: []string{"runc"}, CPUs: 4, MemoryMiB: 8192,
+		Bounds: []runtime.Bound{{Limit: "memory", Held: runtime.Fully, Detail: "by make-believe", Vital: true}},
 	}, nil
 }
 
