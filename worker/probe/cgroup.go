@@ -119,32 +119,88 @@ func milliCPU(dir, quota, period string) (int64, error) {
 	return q * 1000 / p, nil
 }
 
-// memoryLimit is the tightest limit in bytes, 0 for none.
-func memoryLimit(groups []group) (uint64, error) {
-	var tightest uint64
+// Limits are what holds this process below what the machine has. 0 and empty
+// are no limit.
+type Limits struct {
+	// Cgroups is "v1", "v2", "hybrid" for both beside each other, or empty for
+	// a kernel without.
+	Cgroups string `json:"cgroups"`
+	// Affinity lists the threads this process may run on, such as "0-3,8".
+	Affinity string `json:"affinity"`
+	// MilliCPU is the tightest quota of all groups above this process: 1000 is
+	// one thread. So are the others.
+	MilliCPU  int64  `json:"milli_cpu,omitempty"`
+	MemoryMiB uint64 `json:"memory_mib,omitempty"`
+	// SwapMiB is nil for no limit; 0 forbids swap.
+	SwapMiB *uint64 `json:"swap_mib,omitempty"`
+	// Processes counts threads as well.
+	Processes uint64 `json:"processes,omitempty"`
+}
+
+// cgroupVersion is the text of Limits.Cgroups.
+func cgroupVersion(groups []group) string {
+	v1 := slices.ContainsFunc(groups, func(g group) bool { return len(g.controllers) > 0 })
+	v2 := slices.ContainsFunc(groups, func(g group) bool { return len(g.controllers) == 0 })
+	switch {
+	case v1 && v2:
+		return "hybrid"
+	case v1:
+		return "v1"
+	case v2:
+		return "v2"
+	}
+	return ""
+}
+
+// noLimit is from where on a version 1 limit is none: it is then the largest
+// multiple of a page.
+const noLimit = 1 << 60
+
+// tightest is the smallest of the limits that the groups' files of these
+// names set; ok is false for none.
+func tightest(groups []group, controller string, files ...string) (limit uint64, ok bool, err error) {
 	for _, g := range groups {
-		if !g.has("memory") {
+		if !g.has(controller) {
 			continue
 		}
-		for _, name := range []string{"memory.max", "memory.limit_in_bytes"} {
-			text, ok, err := g.read(name)
+		for _, name := range files {
+			text, found, err := g.read(name)
 			if err != nil {
-				return 0, err
+				return 0, false, err
 			}
-			if !ok || text == "max" {
+			if !found || text == "max" {
 				continue
 			}
-			limit, err := strconv.ParseUint(text, 10, 64)
+			n, err := strconv.ParseUint(text, 10, 64)
 			if err != nil {
-				return 0, fmt.Errorf("memory limit of %s: %w", g.dir, err)
+				return 0, false, fmt.Errorf("%s of %s: %w", name, g.dir, err)
 			}
-			// Version 1 says "no limit" as the largest multiple of a page.
-			if limit < 1<<60 && (tightest == 0 || limit < tightest) {
-				tightest = limit
+			if n < noLimit && (!ok || n < limit) {
+				limit, ok = n, true
 			}
 		}
 	}
-	return tightest, nil
+	return limit, ok, nil
+}
+
+// memoryLimit is in bytes, 0 for none. Above memory.high a group is slowed
+// down until it is of no use, so that is a limit too.
+func memoryLimit(groups []group) (uint64, error) {
+	limit, _, err := tightest(groups, "memory", "memory.max", "memory.high", "memory.limit_in_bytes")
+	return limit, err
+}
+
+// swapLimit is in bytes. Version 1 limits memory and swap together.
+func swapLimit(groups []group, memory uint64) (limit uint64, ok bool, err error) {
+	limit, ok, err = tightest(groups, "memory", "memory.swap.max")
+	if ok || err != nil {
+		return limit, ok, err
+	}
+	both, ok, err := tightest(groups, "memory", "memory.memsw.limit_in_bytes")
+	if !ok || err != nil || both < memory {
+		return 0, ok, err
+	}
+	return both - memory, true, nil
 }
 
 // read returns a file's text; ok is false when the group has no such file.

@@ -2,19 +2,22 @@ package probe
 
 import (
 	"bufio"
-	"context"
 	"fmt"
 	"os"
 	"path/filepath"
-	"strconv"
 	"strings"
-
-	"github.com/shirou/gopsutil/v4/cpu"
 )
 
 // CPU is what the machine computes with.
 type CPU struct {
+	// Model is the maker's name of it; on arm64 that of its cores.
 	Model string `json:"model"`
+	// Vendor is as the processor names it, such as "AuthenticAMD" or "ARM".
+	Vendor string `json:"vendor"`
+	// Sockets are the packages on the board, and NUMANodes the parts of memory
+	// that are near to some threads and far from others.
+	Sockets   int `json:"sockets"`
+	NUMANodes int `json:"numa_nodes"`
 	// Cores are physical, Threads what the kernel schedules on.
 	Cores   int `json:"cores"`
 	Threads int `json:"threads"`
@@ -23,32 +26,34 @@ type CPU struct {
 	// MilliCPU is the most this process may take: 1000 is one thread. It is
 	// below 1000 · Usable when a cgroup sets a quota.
 	MilliCPU int64 `json:"milli_cpu"`
+	// MaxMHz is the highest clock, or where the kernel does not name that (in
+	// most virtual machines) the present one; 0 if it names neither.
+	MaxMHz uint64  `json:"max_mhz"`
+	Caches []Cache `json:"caches"`
+	// Flags are the extensions of the instruction set, as the kernel names
+	// them, sorted.
+	Flags []string `json:"flags"`
 }
 
-func (h Host) probeCPU(ctx context.Context, out *CPU, groups []group, note notef) {
-	if info, err := cpu.InfoWithContext(ctx); err != nil {
-		note("cpu.model", Failed, "%v", err)
-	} else if len(info) > 0 {
-		out.Model = strings.TrimSpace(info[0].ModelName)
+func (h Host) probeCPU(out *CPU, limits *Limits, groups []group, note notef) cpuinfo {
+	info, err := h.cpuinfo()
+	if err != nil || len(info.threads) == 0 {
+		note("cpu.threads", Failed, "no processor found: %v", err)
+		return info
 	}
-	if out.Model == "" {
+	out.Threads = len(info.threads)
+	if out.Model, out.Vendor = info.models(); out.Model == "" {
 		note("cpu.model", Absent, "the kernel names none")
 	}
-	threads, err := cpu.CountsWithContext(ctx, true)
-	if err != nil || threads == 0 {
-		note("cpu.threads", Failed, "no processor found: %v", err)
-		return
-	}
-	out.Threads = threads
-	if out.Cores, err = cpu.CountsWithContext(ctx, false); err != nil || out.Cores == 0 {
-		// Virtual machines often hide the topology; then every thread counts.
-		note("cpu.cores", Absent, "the kernel shows no topology")
-		out.Cores = threads
-	}
-	if out.Usable, err = h.affinity(); err != nil {
+	out.Flags = info.flags()
+	allowed, err := h.affinity()
+	if err != nil {
 		note("cpu.affinity", Failed, "%v", err)
-		out.Usable = threads
+		out.Usable = out.Threads
+	} else {
+		out.Usable, limits.Affinity = countList(allowed), allowed
 	}
+	h.probeTopology(out, info, allowed, note)
 	out.MilliCPU = int64(out.Usable) * 1000
 	quota, err := cpuQuota(groups)
 	switch {
@@ -56,50 +61,69 @@ func (h Host) probeCPU(ctx context.Context, out *CPU, groups []group, note notef
 		note("cpu.quota", Failed, "%v", err)
 	case quota == 0:
 		note("cpu.quota", Absent, "no cgroup limits processor time")
-	case quota < out.MilliCPU:
-		out.MilliCPU = quota
+	default:
+		limits.MilliCPU = quota
+		out.MilliCPU = min(out.MilliCPU, quota)
+	}
+	return info
+}
+
+func (h Host) probeTopology(out *CPU, info cpuinfo, allowed string, note notef) {
+	may, _ := parseList(allowed) // affinity has been checked, and may be unknown
+	shown := h.shown(out.Threads, may)
+	out.Sockets, out.Cores = h.topology(shown)
+	if out.Cores == 0 {
+		out.Sockets, out.Cores = info.topology()
+	}
+	if out.Cores == 0 {
+		// Virtual machines often hide the topology; then every thread counts.
+		note("cpu.cores", Absent, "the kernel shows no topology")
+		out.Cores = out.Threads
+	}
+	out.Sockets = max(out.Sockets, 1)
+	if out.NUMANodes = h.numaNodes(shown); out.NUMANodes == 0 {
+		note("cpu.numa", Absent, "the kernel shows no nodes")
+		out.NUMANodes = 1
+	}
+	var err error
+	if out.Caches, err = h.caches(shown); err != nil {
+		note("cpu.caches", Failed, "%v", err)
+	} else if len(out.Caches) == 0 {
+		note("cpu.caches", Absent, "the kernel shows none")
+	}
+	if out.MaxMHz = h.maxMHz(shown); out.MaxMHz == 0 {
+		out.MaxMHz = info.megahertz()
+	}
+	if out.MaxMHz == 0 {
+		note("cpu.frequency", Absent, "the kernel names none")
 	}
 }
 
-// affinity counts the threads in Cpus_allowed_list of /proc/self/status.
-func (h Host) affinity() (int, error) {
+// affinity is Cpus_allowed_list of /proc/self/status: the cpuset of the
+// cgroup, and what of it this process is bound to.
+func (h Host) affinity() (string, error) {
 	path := filepath.Join(h.Proc, "self/status")
 	f, err := os.Open(path)
 	if err != nil {
-		return 0, err
+		return "", err
 	}
 	defer f.Close()
 	lines := bufio.NewScanner(f)
 	for lines.Scan() {
 		if list, ok := strings.CutPrefix(lines.Text(), "Cpus_allowed_list:"); ok {
-			return countList(strings.TrimSpace(list))
+			list = strings.TrimSpace(list)
+			_, err := parseList(list)
+			return list, err
 		}
 	}
 	if err := lines.Err(); err != nil {
-		return 0, err
+		return "", err
 	}
-	return 0, fmt.Errorf("%s has no Cpus_allowed_list", path)
+	return "", fmt.Errorf("%s has no Cpus_allowed_list", path)
 }
 
-// countList counts a kernel list such as "0-3,8".
-func countList(list string) (int, error) {
-	count := 0
-	for _, part := range strings.Split(list, ",") {
-		low, high, ranged := strings.Cut(part, "-")
-		from, err := strconv.Atoi(low)
-		if err != nil {
-			return 0, fmt.Errorf("processor list %q: %w", list, err)
-		}
-		to := from
-		if ranged {
-			if to, err = strconv.Atoi(high); err != nil {
-				return 0, fmt.Errorf("processor list %q: %w", list, err)
-			}
-		}
-		if to < from {
-			return 0, fmt.Errorf("processor list %q runs backwards", list)
-		}
-		count += to - from + 1
-	}
-	return count, nil
+// countList counts a list that has been checked.
+func countList(list string) int {
+	numbers, _ := parseList(list)
+	return len(numbers)
 }
