@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"net"
 	"os"
 	"path/filepath"
@@ -11,6 +12,7 @@ import (
 	"time"
 
 	chainclient "github.com/isuncoin/isuncoin/client/chain"
+	"github.com/isuncoin/isuncoin/worker/accel"
 	"github.com/isuncoin/isuncoin/worker/config"
 	"github.com/isuncoin/isuncoin/worker/identity"
 	"github.com/isuncoin/isuncoin/worker/netguard"
@@ -44,6 +46,10 @@ type Patient struct {
 	Engine func(ctx context.Context) (Engine, error)
 	Guard  func() (Guard, error)
 	Chain  func(ctx context.Context, chainID string) (Chain, error)
+	// Accelerators asks all sources of devices; nil looks for none.
+	Accelerators func(ctx context.Context) (accel.Found, error)
+	// Root is this machine's files; nil is /.
+	Root fs.FS
 	// Now is the machine's clock, which the chain's blocks are compared with.
 	Now func() time.Time
 }
@@ -56,6 +62,7 @@ func Checks(p Patient) []Check {
 		{"limits", p.limits},
 		{"machine", p.machine},
 		{"disk", p.disk},
+		{"accelerators", p.accelerators},
 		{"firewall", p.firewall},
 		{"ports", p.ports},
 		{"chain", p.chain},

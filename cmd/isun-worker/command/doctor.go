@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	chainclient "github.com/isuncoin/isuncoin/client/chain"
+	"github.com/isuncoin/isuncoin/worker/accel"
 	"github.com/isuncoin/isuncoin/worker/agent"
 	"github.com/isuncoin/isuncoin/worker/config"
 	"github.com/isuncoin/isuncoin/worker/doctor"
@@ -22,8 +23,9 @@ func doctorCommand(o *options) *cobra.Command {
 	return &cobra.Command{
 		Use:   "doctor",
 		Short: "Check everything a worker needs and say how to mend it",
-		Long: `Looks at the container engine, control groups, which limits can be held, the machine, its disk, the firewall, ports, the
-chain, the clock, images and the worker's identity. It changes nothing and ends with an error if a check fails.`,
+		Long: `Looks at the container engine, control groups, which limits can be held, the machine, its disk and accelerators,
+the firewall, ports, the chain, the clock, images and the worker's identity. It changes nothing and ends with an error if
+a check fails.`,
 		Example: `  isun-worker doctor
   isun-worker doctor --output json | jq '.findings[] | select(.grade != "ok")'`,
 		Args: cobra.NoArgs,
@@ -32,7 +34,7 @@ chain, the clock, images and the worker's identity. It changes nothing and ends 
 			if err != nil {
 				return err
 			}
-			findings := doctor.Examine(cmd.Context(), doctor.Checks(patient(o.dir(), cfg)))
+			findings := doctor.Examine(cmd.Context(), doctor.Checks(o.patient(cfg)))
 			result := struct {
 				Healthy  bool             `json:"healthy"`
 				Findings []doctor.Finding `json:"findings"`
@@ -48,11 +50,11 @@ chain, the clock, images and the worker's identity. It changes nothing and ends 
 
 func writeFindings(w io.Writer, findings []doctor.Finding) error {
 	for _, f := range findings {
-		if _, err := fmt.Fprintf(w, "%-5s %-9s %s\n", f.Grade, f.Check, f.Detail); err != nil {
+		if _, err := fmt.Fprintf(w, "%-5s %-12s %s\n", f.Grade, f.Check, f.Detail); err != nil {
 			return err
 		}
 		if f.Mend != "" {
-			if _, err := fmt.Fprintf(w, "%15s → %s\n", "", f.Mend); err != nil {
+			if _, err := fmt.Fprintf(w, "%18s → %s\n", "", f.Mend); err != nil {
 				return err
 			}
 		}
@@ -65,22 +67,23 @@ func writeFindings(w io.Writer, findings []doctor.Finding) error {
 
 func writeLimits(w io.Writer, limits []runtime.Bound) error {
 	for _, b := range limits {
-		if _, err := fmt.Fprintf(w, "%15s %-10s %-10s %s\n", "", b.Limit, b.Held, b.Detail); err != nil {
+		if _, err := fmt.Fprintf(w, "%18s %-10s %-10s %s\n", "", b.Limit, b.Held, b.Detail); err != nil {
 			return err
 		}
 		if b.Mend == "" {
 			continue
 		}
-		if _, err := fmt.Fprintf(w, "%36s → %s\n", "", b.Mend); err != nil {
+		if _, err := fmt.Fprintf(w, "%39s → %s\n", "", b.Mend); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func patient(home config.Home, cfg config.Config) doctor.Patient {
+func (o *options) patient(cfg config.Config) doctor.Patient {
 	return doctor.Patient{
-		Home: home, Config: cfg, Now: time.Now,
+		Home: o.dir(), Config: cfg, Now: time.Now,
+		Accelerators: func(ctx context.Context) (accel.Found, error) { return accel.Find(ctx, o.accelerators(cfg)) },
 		// The examined engine is opened under names of its own, so that nothing
 		// of a worker is touched.
 		Engine: func(ctx context.Context) (doctor.Engine, error) {

@@ -103,7 +103,7 @@ func (s Source) card(dir string) (d accel.Device, ok bool, err error) {
 		return d, true, c.err
 	}
 	d.MemoryMiB = c.number("mem_info_vram_total") / mib
-	if d.MemoryMiB < leastMiB {
+	if BuiltIn(d) {
 		d.Unusable = fmt.Sprintf("it has %d MiB of its own: a processor's built-in graphics works in the machine's memory, "+
 			"which the general capacity has already", d.MemoryMiB)
 	}
@@ -117,6 +117,11 @@ func (s Source) card(dir string) (d accel.Device, ok bool, err error) {
 		d.Unusable = obstacle
 	}
 	return d, true, nil
+}
+
+// BuiltIn says whether a device is a processor's own graphics.
+func BuiltIn(d accel.Device) bool {
+	return d.Vendor == Name && d.Driver == "amdgpu" && d.MemoryMiB < leastMiB
 }
 
 // attach names the nodes a container needs, or what is in the way.

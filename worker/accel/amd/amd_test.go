@@ -61,6 +61,8 @@ func TestCardsThatCannotBeUsedSayWhy(t *testing.T) {
 	require.Len(t, inv.Devices, 3)
 	builtIn, old, stuck := inv.Devices[0], inv.Devices[1], inv.Devices[2]
 	require.Equal(t, "pci-0000:06:00.0", builtIn.ID, "it has no id of its own")
+	require.True(t, BuiltIn(builtIn))
+	require.False(t, BuiltIn(stuck))
 	require.Contains(t, builtIn.Unusable, "512 MiB")
 	require.Contains(t, builtIn.Unusable, "built-in graphics")
 	require.Contains(t, old.Unusable, `"radeon"`)
