@@ -276,8 +276,8 @@ func checkMeasurement(m measure.Measurement, deviceID string, seed uint64) error
 		return fmt.Errorf("value %g is not a figure above 0 and at most %g", m.Value, maxFigure)
 	case !figure(m.Delivered):
 		return fmt.Errorf("delivered %g is not a figure of 0 to %g", m.Delivered, maxFigure)
-	case m.Unit != "us" && m.Delivered > m.Value*(1+1e-9):
-		return fmt.Errorf("delivered %g is above the best slice's %g", m.Delivered, m.Value)
+	case m.Unit != "us" && m.Delivered > 2*m.Value: // of few slices the best do not count, so it may lie above
+		return fmt.Errorf("delivered %g is far above the capability, %g", m.Delivered, m.Value)
 	case math.IsNaN(m.Spread) || m.Spread < 0 || m.Spread > maxSpread:
 		return fmt.Errorf("spread %g is not a fraction", m.Spread)
 	case m.Samples < 1 || m.Samples > maxSamples:
