@@ -12,6 +12,7 @@ import (
 	"github.com/isuncoin/isuncoin/worker/accel"
 	"github.com/isuncoin/isuncoin/worker/accel/amd"
 	"github.com/isuncoin/isuncoin/worker/accel/nvidia"
+	"github.com/isuncoin/isuncoin/worker/accel/opencl"
 	"github.com/isuncoin/isuncoin/worker/accel/plugin"
 	"github.com/isuncoin/isuncoin/worker/config"
 )
@@ -21,6 +22,7 @@ import (
 var ownSources = map[string]func(config.Config) accel.Source{
 	nvidia.Name: func(config.Config) accel.Source { return nvidia.NewDriver() },
 	amd.Name:    amdSource,
+	opencl.Name: func(cfg config.Config) accel.Source { return opencl.New(cfg.Host.Sys) },
 }
 
 // amdSource only reads files, so it may run anywhere.
@@ -39,8 +41,8 @@ func (o *options) accelerators(cfg config.Config) []accel.Source {
 	if cfg.Accelerators.AMD {
 		sources = append(sources, amdSource(cfg))
 	}
-	if _, built := ownSources["opencl"]; built && cfg.Accelerators.OpenCL {
-		sources = append(sources, plugin.Self(o.home, "opencl"))
+	if cfg.Accelerators.OpenCL {
+		sources = append(sources, plugin.Self(o.home, opencl.Name))
 	}
 	for _, file := range cfg.Accelerators.Plugins {
 		sources = append(sources, plugin.File(file))

@@ -51,8 +51,11 @@ func New(sys string) *Source {
 	return &Source{Sys: os.DirFS(sys), Vendors: os.DirFS("/etc/OpenCL/vendors"), effort: fullEffort}
 }
 
+// Name is what the source is called.
+const Name = "opencl"
+
 // Name implements accel.Source.
-func (*Source) Name() string { return "opencl" }
+func (*Source) Name() string { return Name }
 
 // library loads OpenCL once.
 func (s *Source) library() (*library, error) {
