@@ -91,7 +91,7 @@ func (b *books) endedForCause(p *placement, reason leasetypes.EndReason, at uint
 	case leasetypes.END_REASON_NOT_STARTED:
 		ok = !p.started && b.now >= p.deadline
 	case leasetypes.END_REASON_NODE_RETIRED:
-		ok, want = p.node.status == retired, p.node.retiredMs
+		ok, want = p.node.status == retired, max(p.node.retiredMs, p.startedMs) // it may start before its turn to end comes
 	case leasetypes.END_REASON_NOT_SERVED:
 		ok = p.started && !p.servedLast
 	case leasetypes.END_REASON_NODE_DRAINED:
