@@ -44,7 +44,7 @@ KEEP ?=
 
 .PHONY: help
 help: ## list the targets
-	@grep -hE '^[a-z][a-z-]*:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{ printf "  %-14s %s\n", $$1, $$2 }'
+	@grep -hE '^[a-z][a-z0-9-]*:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{ printf "  %-14s %s\n", $$1, $$2 }'
 
 ##@ build
 
@@ -55,6 +55,12 @@ build: $(addprefix build/,$(BINARIES)) ## build isunchaind, isun-worker and isun
 .PHONY: $(addprefix build/,$(BINARIES))
 $(addprefix build/,$(BINARIES)): build/%:
 	go build $(call BUILD_FLAGS,$*) -o $@ ./cmd/$*
+
+# Without cgo, so no compiler for arm64 is needed; what is only there with cgo must be built by tag.
+.PHONY: build-arm64
+build-arm64: ## the worker and the client for arm64, into build/arm64/
+	GOARCH=arm64 CGO_ENABLED=0 go build $(call BUILD_FLAGS,isun-worker) -o build/arm64/isun-worker ./cmd/isun-worker
+	GOARCH=arm64 CGO_ENABLED=0 go build $(call BUILD_FLAGS,isun) -o build/arm64/isun ./cmd/isun
 
 .PHONY: install
 install: $(addprefix install-,$(BINARIES)) ## install the three binaries into the Go bin folder
@@ -116,7 +122,7 @@ market-soak: ## a random market with books of its own, for MARKET_STEPS messages
 FUZZ_TIME ?= 3m
 FUZZ_TARGETS ?= $(addsuffix :FuzzMsg,x/suns/keeper x/lease/keeper x/audit/keeper x/uai/keeper) \
 	x/lease/types:FuzzParseLeaseID x/lease/types:FuzzParsePlacementID x/suns/types:FuzzParseNodeID \
-	x/suns/types:FuzzGenesis x/uai/types:FuzzParseImageID x/typedevent:FuzzEventIsThatOfTheSDK uai:FuzzImage \
+	x/suns/types:FuzzGenesis x/uai/types:FuzzParseImageID x/typedevent:FuzzEventIsThatOfTheSDK uai:FuzzImage worker/netbench:FuzzReadFrame \
 	$(addprefix matproof:,FuzzParseProof FuzzVerify FuzzVerifyInMemory)
 
 .PHONY: fuzz

@@ -117,7 +117,7 @@ scarcest of processor, memory, disk and bandwidth decides. Nothing is sent or st
 		},
 	}
 	m.flags(cmd)
-	cmd.AddCommand(benchServeCommand(o), benchProofCommand(o))
+	cmd.AddCommand(benchInventoryCommand(o), benchServeCommand(o), benchProofCommand(o))
 	return cmd
 }
 
