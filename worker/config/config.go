@@ -50,14 +50,6 @@ type Fees struct {
 	GasAdjustment float64 `toml:"gas_adjustment" json:"gas_adjustment" comment:"Gas asked for over what a simulation used."`
 }
 
-// Offer says how much of the machine is for rent.
-type Offer struct {
-	Share         Share  `toml:"share" json:"share" comment:"Part of the machine to rent out, 1% to 100%."`
-	ReserveMemory uint64 `toml:"reserve_memory_mib" json:"reserve_memory_mib" comment:"Memory kept for the machine itself, in MiB, before the share is taken."`
-	ReserveDisk   uint64 `toml:"reserve_disk_mib" json:"reserve_disk_mib" comment:"Free disk space kept for the machine itself, in MiB, before the share is taken."`
-	BandwidthMbps uint64 `toml:"bandwidth_mbps" json:"bandwidth_mbps" comment:"Bandwidth of the machine's line in Mbit/s, the slower direction; declared, not measured."`
-}
-
 // Network says how tenants reach the machine.
 type Network struct {
 	PublishedAddress string `toml:"published_address" json:"published_address" comment:"Host name or IP that tenants reach placements at; empty picks the address this machine uses towards the chain."`
@@ -123,7 +115,7 @@ func Default() Config {
 	return Config{
 		Chain:        Chain{Endpoints: []string{"tcp://127.0.0.1:26657"}, PollInterval: Duration(time.Second)},
 		Fees:         Fees{GasAdjustment: 1.5},
-		Offer:        Offer{Share: 60, ReserveMemory: 1024, ReserveDisk: 8192, BandwidthMbps: 100},
+		Offer:        Offer{Share: 60, ReserveMemory: 1024, ReserveDisk: 8192, BandwidthMbps: 100, KeepDevices: []string{}},
 		Network:      Network{PortFirst: 30000, PortLast: 32767},
 		Engine:       Engine{Host: "unix:///var/run/docker.sock", Guard: true},
 		Images:       Images{Layouts: []string{}, Registries: true},
@@ -209,8 +201,8 @@ func (c Config) Validate() error {
 			return fmt.Errorf("%s is %s, want %s to %s", check.name, check.value, check.lo, check.top)
 		}
 	}
-	if c.Offer.Share < 1 || c.Offer.Share > 100 {
-		return fmt.Errorf("offer.share is %s, want 1%% to 100%%", c.Offer.Share)
+	if err := c.Offer.Validate(); err != nil {
+		return err
 	}
 	if c.Placements.Parallel < 1 || c.Placements.Parallel > 64 {
 		return fmt.Errorf("placements.parallel is %d, want 1 to 64", c.Placements.Parallel)
