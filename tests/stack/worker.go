@@ -66,7 +66,7 @@ func (s *Stack) Join(ctx context.Context, o JoinOptions) (*Worker, error) {
 	join := append([]string{
 		"join", "--home", w.Home, "--operator-key", o.Operator, "--operator-home", s.Chain.Home,
 		"--keyring-backend", s.Chain.KeyringBackend, "--offer", o.Offer, "--price", o.AskPrice + "uisc", "--country", "TW",
-		"--moniker", o.Name, "--yes",
+		"--moniker", o.Name, "--yes", "--quick",
 	}, o.More...)
 	var answer joined
 	if err := s.JSON(ctx, &answer, "isun-worker", join...); err != nil {

@@ -35,8 +35,6 @@ import (
 	"github.com/isuncoin/isuncoin/worker/netguard"
 	"github.com/isuncoin/isuncoin/worker/runtime"
 	"github.com/isuncoin/isuncoin/worker/runtime/docker"
-	"github.com/isuncoin/isuncoin/worker/sizing"
-	sunstypes "github.com/isuncoin/isuncoin/x/suns/types"
 	uaitypes "github.com/isuncoin/isuncoin/x/uai/types"
 )
 
@@ -82,6 +80,10 @@ func Start(ctx context.Context, home config.Home, cfg config.Config, sources []a
 		return fmt.Errorf("%w; run `isun-worker join` to measure the machine again", err)
 	}
 	log = log.With("node", node.ID().String())
+	if report.Outdated() {
+		log.Warn("the machine was measured by an earlier benchmark; placements are sized by it until it is measured again: "+
+			"run `isun-worker bench --submit --operator-key NAME`", "version", report.Version, "current", bench.Version)
+	}
 	rt, api, err := openEngine(ctx, home, cfg, node, log)
 	if err != nil {
 		return err
@@ -151,7 +153,7 @@ func run(ctx context.Context, p parts) error {
 	worker, err := New(Options{
 		Node: p.node, Chain: client, Runtime: p.rt, Images: resolver{store}, Journal: j,
 		Meter:  meter.New(meter.NewHost(p.cfg.Host.Proc, p.cfg.Host.Sys), meter.Clock(clock)),
-		Switch: control.NewSwitch(p.home.Paused()), Boot: boot, Clock: clock, Limits: limits(p.report),
+		Switch: control.NewSwitch(p.home.Paused()), Boot: boot, Clock: clock, Limits: newSizes(p.home.Report(), p.report, p.log).limits,
 		Devices: accel.Watch{Sources: p.sources}, Published: published, OCIRuntime: p.cfg.Engine.Runtime, StopGrace: p.cfg.Placements.StopGrace.D(),
 		Parallel: p.cfg.Placements.Parallel, MaxFailures: p.cfg.Placements.MaxFailures,
 		PollEvery: p.cfg.Chain.PollInterval.D(), SampleEvery: p.cfg.Placements.SampleEvery.D(),
@@ -348,14 +350,6 @@ func ChainConfig(cfg config.Config, chainID string) chainclient.Config {
 	return chainclient.Config{
 		ChainID: chainID, Endpoints: cfg.Chain.Endpoints,
 		GasPrices: cfg.Fees.GasPrices, GasAdjustment: cfg.Fees.GasAdjustment,
-	}
-}
-
-// limits sizes containers by what this machine measured.
-func limits(report bench.Report) func(sunstypes.Capacity, uint64) (runtime.Limits, error) {
-	machine := sizing.Machine{PointsPerThread: report.PointsPerThread(), Threads: report.Facts.CPU.Usable}
-	return func(bundle sunstypes.Capacity, milliSuns uint64) (runtime.Limits, error) {
-		return sizing.Limits(bundle, milliSuns, machine)
 	}
 }
 

@@ -1,125 +1,97 @@
 package bench
 
 import (
-	"context"
 	"crypto/sha256"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io/fs"
-	"os"
-	"path/filepath"
-	"time"
 
 	"github.com/isuncoin/isuncoin/worker/config"
+	"github.com/isuncoin/isuncoin/worker/measure"
 	"github.com/isuncoin/isuncoin/worker/probe"
 	sunstypes "github.com/isuncoin/isuncoin/x/suns/types"
 )
 
-// Version of the benchmark. Reports of different versions are not compared.
-const Version uint32 = 1
-
-// DefaultDuration gives each thread the 500 slices that make the best one
-// stable.
-const DefaultDuration = 3 * time.Second
+// Version of the benchmark. Points of different versions are not compared.
+const Version uint32 = 2
 
 // Report is everything that was measured. Its SHA-256 goes on the chain; the
 // report itself stays with the node.
 type Report struct {
-	Version uint32       `json:"version"`
-	Facts   probe.Facts  `json:"facts"`
-	CPU     CPUResult    `json:"cpu"`
-	Offer   config.Offer `json:"offer"`
+	Version uint32      `json:"version"`
+	Host    probe.Facts `json:"host"`
 	// Capacity is what is offered of the machine.
-	Capacity sunstypes.Capacity `json:"capacity"`
-}
-
-// ErrTooLittle: nothing is left of the machine once the reserves are taken.
-var ErrTooLittle = errors.New("the machine has too little to offer")
-
-// Run probes and measures the machine.
-func Run(ctx context.Context, host probe.Host, offer config.Offer, d time.Duration) (Report, error) {
-	facts, err := probe.Probe(ctx, host)
-	if err != nil {
-		return Report{}, err
-	}
-	if failed := facts.Failures(); len(failed) > 0 {
-		return Report{}, fmt.Errorf("inventory: %s could not be read: %s", failed[0].Fact, failed[0].Detail)
-	}
-	cpu, err := CPU(ctx, facts.CPU.Usable, d)
-	if err != nil {
-		return Report{}, err
-	}
-	report := Report{Version: Version, Facts: facts, CPU: cpu, Offer: offer}
-	report.Capacity, err = offered(facts, cpu, offer)
-	return report, err
-}
-
-// offered is the share of the machine that is for rent: first what the
-// machine needs itself is set aside, then the share of the rest is taken.
-func offered(facts probe.Facts, cpu CPUResult, offer config.Offer) (sunstypes.Capacity, error) {
-	// A quota below the number of threads scales what they measured.
-	points := cpu.Points * uint64(facts.CPU.MilliCPU) / (uint64(facts.CPU.Usable) * 1000)
-	memory := less(facts.Memory.UsableMiB, offer.ReserveMemory)
-	disk := less(facts.Disk.FreeMiB, offer.ReserveDisk)
-	c := sunstypes.Capacity{
-		CpuPoints:     offer.Share.Of(points),
-		MemoryMiB:     offer.Share.Of(memory),
-		StorageMiB:    offer.Share.Of(disk),
-		BandwidthMbps: offer.Share.Of(offer.BandwidthMbps),
-	}
-	switch {
-	case c.CpuPoints == 0:
-		return c, fmt.Errorf("%w: no processor time is left at a share of %s", ErrTooLittle, offer.Share)
-	case c.MemoryMiB == 0:
-		return c, fmt.Errorf("%w: %d MiB of memory, of which %d are reserved", ErrTooLittle,
-			facts.Memory.UsableMiB, offer.ReserveMemory)
-	case c.StorageMiB == 0:
-		return c, fmt.Errorf("%w: %d MiB are free on %s, of which %d are reserved", ErrTooLittle,
-			facts.Disk.FreeMiB, facts.Disk.Path, offer.ReserveDisk)
-	case c.BandwidthMbps == 0:
-		return c, fmt.Errorf("%w: offer.bandwidth_mbps is %d", ErrTooLittle, offer.BandwidthMbps)
-	}
-	return c, nil
-}
-
-func less(quantity, reserve uint64) uint64 {
-	if quantity <= reserve {
-		return 0
-	}
-	return quantity - reserve
+	Capacity     sunstypes.Capacity `json:"capacity"`
+	Accelerators []Accelerator      `json:"accelerators"`
+	// Worth is what is offered by the bundle below; all zero if the processor
+	// was not measured.
+	Worth
+	Measurements []measure.Measurement `json:"measurements"`
+	CPU          CPUResult             `json:"cpu"`
+	// Machine is all there is, before reserves and shares.
+	Machine sunstypes.Capacity `json:"machine"`
+	// BandwidthFrom is Declared or Measured.
+	BandwidthFrom string       `json:"bandwidth_from"`
+	Offer         config.Offer `json:"offer"`
+	Bundle        Bundle       `json:"bundle"`
+	// Notes say what an owner should know of these figures.
+	Notes []string `json:"notes"`
 }
 
 // PointsPerThread is what one thread of the machine is worth, at least 1.
 func (r Report) PointsPerThread() uint64 {
-	if len(r.CPU.Threads) == 0 {
-		return 1
+	return max(r.CPU.Points/uint64(max(r.CPU.Threads, 1)), 1)
+}
+
+// Outdated says that the figures are of an earlier benchmark: they serve what
+// was rented by them, and are not comparable with others' any more.
+func (r Report) Outdated() bool { return r.Version < Version }
+
+// Complete says whether the report can go on the chain.
+func (r Report) Complete() bool { return r.CPU.Points > 0 }
+
+// Disturbed are the names of the figures that something else disturbed.
+func (r Report) Disturbed() []string {
+	var out []string
+	for _, m := range r.Measurements {
+		if m.Disturbed {
+			out = append(out, m.Name)
+		}
 	}
-	return max(r.CPU.Points/uint64(len(r.CPU.Threads)), 1)
+	return out
 }
 
-// Suns is the report's worth by the chain's own arithmetic.
-type Suns struct {
-	MilliSuns  uint64 `json:"milli_suns"`
-	Bottleneck string `json:"bottleneck"`
+// noise is how far two runs on one machine lie apart at most, in percent.
+const noise = 5
+
+// Hold keeps the earlier points of the processor where the new ones are lower
+// within the noise and placements need them: a machine that did not change
+// must not lose its placements, or its owner the way to update it.
+func (r *Report) Hold(node sunstypes.Node, reservedMilliSuns uint64) {
+	was := node.Capacity.CpuPoints
+	if node.ReportVersion != r.Version || r.Capacity.CpuPoints >= was || r.Capacity.CpuPoints < was*(100-noise)/100 ||
+		r.Suns(r.Bundle).GeneralMilliSuns >= reservedMilliSuns {
+		return
+	}
+	r.Notes = append(r.Notes, fmt.Sprintf("the processor keeps its earlier %d points: placements hold them, and the %d of this time are within the noise",
+		was, r.Capacity.CpuPoints))
+	r.Capacity.CpuPoints = was
+	r.Worth = r.Suns(r.Bundle)
 }
 
-// Suns converts the offered capacity with the chain's bundle.
-func (r Report) Suns(bundle sunstypes.Capacity) Suns {
-	milli, bottleneck := sunstypes.CapacityMilliSuns(bundle, r.Capacity)
-	return Suns{MilliSuns: milli, Bottleneck: bottleneck}
-}
-
-// OnChain is the part of the report that goes on the chain.
-func (r Report) OnChain(bundle sunstypes.Capacity) (sunstypes.BenchmarkReport, error) {
-	raw, err := r.Canonical()
+// OnChain is the part of the report that goes on the chain, by the chain's
+// bundle of the moment.
+func (r Report) OnChain(bundle Bundle) (sunstypes.BenchmarkReport, error) {
+	if !r.Complete() {
+		return sunstypes.BenchmarkReport{}, errors.New("the report has no figures of the processor: measure all of the machine")
+	}
+	digest, err := r.Digest()
 	if err != nil {
 		return sunstypes.BenchmarkReport{}, err
 	}
-	digest := sha256.Sum256(raw)
 	return sunstypes.BenchmarkReport{
-		Version: r.Version, Digest: digest[:], Architecture: r.Facts.Architecture,
-		Capacity: r.Capacity, MilliSuns: r.Suns(bundle).MilliSuns,
+		Version: r.Version, Digest: digest, Architecture: r.Host.Architecture,
+		Capacity: r.Capacity, Accelerators: offeredDevices(r.Accelerators), MilliSuns: r.Suns(bundle).MilliSuns,
 	}, nil
 }
 
@@ -133,34 +105,12 @@ func (r Report) Canonical() ([]byte, error) {
 	return raw, nil
 }
 
-// Save keeps the report, exactly the bytes whose digest is on the chain.
-func (r Report) Save(path string) error {
+// Digest is the SHA-256 of the canonical report.
+func (r Report) Digest() ([]byte, error) {
 	raw, err := r.Canonical()
 	if err != nil {
-		return err
+		return nil, err
 	}
-	tmp := path + ".new"
-	if err := os.WriteFile(tmp, raw, 0o600); err != nil {
-		return fmt.Errorf("write report: %w", err)
-	}
-	if err := os.Rename(tmp, path); err != nil {
-		return fmt.Errorf("write report %s: %w", filepath.Base(path), err)
-	}
-	return nil
-}
-
-// Load reads a report that Save wrote; fs.ErrNotExist if there is none.
-func Load(path string) (Report, error) {
-	raw, err := os.ReadFile(path)
-	if errors.Is(err, fs.ErrNotExist) {
-		return Report{}, fmt.Errorf("benchmark report: %w", err)
-	}
-	if err != nil {
-		return Report{}, fmt.Errorf("read report: %w", err)
-	}
-	var r Report
-	if err := json.Unmarshal(raw, &r); err != nil {
-		return Report{}, fmt.Errorf("report %s: %w", path, err)
-	}
-	return r, nil
+	digest := sha256.Sum256(raw)
+	return digest[:], nil
 }

@@ -20,7 +20,7 @@ type Offer struct {
 	ReserveMemory  uint64   `toml:"reserve_memory_mib" json:"reserve_memory_mib" comment:"Memory kept for the machine itself, in MiB, before the share is taken."`
 	ReserveDisk    uint64   `toml:"reserve_disk_mib" json:"reserve_disk_mib" comment:"Free disk space kept for the machine itself, in MiB, before the share is taken."`
 	BandwidthMbps  uint64   `toml:"bandwidth_mbps" json:"bandwidth_mbps" comment:"Bandwidth of the machine's line in Mbit/s, the slower direction; what was measured counts if it is less."`
-	KeepDevices    []string `toml:"keep_devices" json:"keep_devices,omitempty" comment:"Accelerators that are not for rent, by the ids that isun-worker bench shows; 'all' keeps every one."`
+	KeepDevices    []string `toml:"keep_devices" json:"keep_devices" comment:"Accelerators that are not for rent, by the ids that isun-worker bench shows; 'all' keeps every one."`
 }
 
 // AllDevices in KeepDevices keeps every accelerator.

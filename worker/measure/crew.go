@@ -63,9 +63,8 @@ func (c Crew) Run(ctx context.Context, prepare func(thread int) (Work, error)) (
 	var done sync.WaitGroup
 	for i := range members {
 		done.Go(func() {
-			// Never unlocked: the thread ends with the goroutine, and its
-			// binding to a processor with it.
 			runtime.LockOSThread()
+			defer unbind(c.Pin)()
 			if errs[i] = members[i].run(ctx, c, cpus, i, prepare, start); errs[i] != nil {
 				cancel()
 			}
@@ -76,6 +75,20 @@ func (c Crew) Run(ctx context.Context, prepare func(thread int) (Work, error)) (
 		return nil, err
 	}
 	return byKind(members), nil
+}
+
+// unbind returns what frees a thread from its processor again. Where that
+// fails the thread stays locked, and ends with its goroutine.
+func unbind(pinned bool) func() {
+	var before unix.CPUSet
+	if !pinned || unix.SchedGetaffinity(0, &before) != nil {
+		return runtime.UnlockOSThread
+	}
+	return func() {
+		if unix.SchedSetaffinity(0, &before) == nil {
+			runtime.UnlockOSThread()
+		}
+	}
 }
 
 // first prefers the error that made the others give up.

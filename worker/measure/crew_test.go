@@ -3,6 +3,10 @@ package measure_test
 import (
 	"context"
 	"errors"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -48,6 +52,32 @@ func TestCrewTakesOneSliceHoweverShortTheTime(t *testing.T) {
 		require.Len(t, kinds[0][0], 1)
 		require.Len(t, kinds[1][0], 1)
 	}
+}
+
+func TestCrewLeavesNoThreadBound(t *testing.T) {
+	allowed := func() (all []string) {
+		tasks, err := filepath.Glob("/proc/self/task/*/status")
+		require.NoError(t, err)
+		for _, task := range tasks {
+			raw, err := os.ReadFile(task)
+			if err != nil {
+				continue // the thread has ended
+			}
+			_, list, _ := strings.Cut(string(raw), "Cpus_allowed_list:")
+			list, _, _ = strings.Cut(list, "\n")
+			all = append(all, strings.TrimSpace(list))
+		}
+		slices.Sort(all)
+		return slices.Compact(all)
+	}
+	before := allowed()
+	for range 5 {
+		_, err := measure.Crew{Threads: 4, For: time.Millisecond, Pin: true}.Run(t.Context(), func(int) (measure.Work, error) {
+			return measure.Work{spin(time.Microsecond)}, nil
+		})
+		require.NoError(t, err)
+	}
+	require.Equal(t, before, allowed(), "or the next probe would see fewer processors")
 }
 
 func TestCrewEndsWithItsContext(t *testing.T) {

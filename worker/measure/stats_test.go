@@ -10,9 +10,9 @@ import (
 	"github.com/isuncoin/isuncoin/worker/measure"
 )
 
-// slices are n slices of about 5 ms, one after the other; edit changes how
+// taken are n slices of about 5 ms, one after the other; edit changes how
 // long one takes.
-func slices(n int, edit func(i int, took time.Duration) time.Duration) []measure.Slice {
+func taken(n int, edit func(i int, took time.Duration) time.Duration) []measure.Slice {
 	random := rand.New(rand.NewPCG(1, 2))
 	out := make([]measure.Slice, n)
 	var at time.Duration
@@ -28,7 +28,7 @@ func slices(n int, edit func(i int, took time.Duration) time.Duration) []measure
 }
 
 func TestQuietMachine(t *testing.T) {
-	m := measure.Rate(slices(500, nil), 1, measure.CalmProcessor)
+	m := measure.Rate(taken(500, nil), 1, measure.CalmProcessor)
 	require.InEpsilon(t, 200, m.Value, 0.01)
 	require.InEpsilon(t, 200, m.Delivered, 0.01)
 	require.Less(t, m.Spread, 0.01)
@@ -38,7 +38,7 @@ func TestQuietMachine(t *testing.T) {
 
 func TestBurstyNeighbourLeavesTheCapability(t *testing.T) {
 	// Nine slices in ten take twice as long, in bursts.
-	m := measure.Rate(slices(500, func(i int, took time.Duration) time.Duration {
+	m := measure.Rate(taken(500, func(i int, took time.Duration) time.Duration {
 		if i%50 < 45 {
 			return 2 * took
 		}
@@ -50,7 +50,7 @@ func TestBurstyNeighbourLeavesTheCapability(t *testing.T) {
 }
 
 func TestSomeNoiseIsNoDisturbance(t *testing.T) {
-	m := measure.Rate(slices(500, func(i int, took time.Duration) time.Duration {
+	m := measure.Rate(taken(500, func(i int, took time.Duration) time.Duration {
 		if i%20 == 0 {
 			return 2 * took
 		}
@@ -60,11 +60,11 @@ func TestSomeNoiseIsNoDisturbance(t *testing.T) {
 }
 
 func TestImpossibleSlicesDecideNothing(t *testing.T) {
-	honest := measure.Rate(slices(100, nil), 1, measure.CalmProcessor)
+	honest := measure.Rate(taken(100, nil), 1, measure.CalmProcessor)
 	for name, wrong := range map[string]time.Duration{
 		"far too fast": time.Nanosecond, "no time at all": 0, "the clock ran back": -time.Second,
 	} {
-		m := measure.Rate(slices(100, func(i int, took time.Duration) time.Duration {
+		m := measure.Rate(taken(100, func(i int, took time.Duration) time.Duration {
 			if i == 40 || i == 41 {
 				return wrong
 			}
@@ -78,7 +78,7 @@ func TestImpossibleSlicesDecideNothing(t *testing.T) {
 
 func TestFewSlices(t *testing.T) {
 	require.Zero(t, measure.Rate(nil, 1, measure.CalmProcessor))
-	one := measure.Rate(slices(1, nil), 1, measure.CalmProcessor)
+	one := measure.Rate(taken(1, nil), 1, measure.CalmProcessor)
 	require.Equal(t, 1, one.Samples)
 	require.Equal(t, one.Value, one.Delivered)
 	require.Zero(t, one.Spread)
@@ -87,7 +87,7 @@ func TestFewSlices(t *testing.T) {
 }
 
 func TestLatency(t *testing.T) {
-	m := measure.Latency(slices(500, func(i int, took time.Duration) time.Duration {
+	m := measure.Latency(taken(500, func(i int, took time.Duration) time.Duration {
 		if i%2 == 0 {
 			return 4 * took
 		}
@@ -101,8 +101,8 @@ func TestLatency(t *testing.T) {
 }
 
 func TestSumOfThreads(t *testing.T) {
-	calm := measure.Rate(slices(100, nil), 1, measure.CalmProcessor)
-	shared := measure.Rate(slices(100, func(_ int, took time.Duration) time.Duration { return took }), 1, measure.CalmProcessor)
+	calm := measure.Rate(taken(100, nil), 1, measure.CalmProcessor)
+	shared := measure.Rate(taken(100, func(_ int, took time.Duration) time.Duration { return took }), 1, measure.CalmProcessor)
 	shared.Disturbed = true
 	sum := measure.Sum([]measure.Measurement{calm, calm, calm, shared})
 	require.InEpsilon(t, 4*calm.Value, sum.Value, 1e-9)

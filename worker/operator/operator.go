@@ -108,7 +108,7 @@ func (o *Operator) Join(ctx context.Context, params sunstypes.Params, agent iden
 	if err != nil || joined.Already {
 		return joined, err
 	}
-	onChain, err := report.OnChain(params.Bundle)
+	onChain, err := report.OnChain(bench.BundleOf(params))
 	if err != nil {
 		return Joined{}, err
 	}

@@ -39,7 +39,8 @@ func setup(t *testing.T) *fixture {
 	f.dial(t)
 	f.owner = f.newOwner()
 	f.report = bench.Report{
-		Version: 1, Facts: probe.Facts{Architecture: "amd64"}, Offer: config.Default().Offer,
+		Version: bench.Version, Host: probe.Facts{Architecture: "amd64"}, Offer: config.Default().Offer,
+		CPU:      bench.CPUResult{Threads: 4, Points: 4000},
 		Capacity: sunstypes.Capacity{CpuPoints: 4000, MemoryMiB: 5120, StorageMiB: 81920, BandwidthMbps: 100},
 	}
 	f.reg = operator.Registration{Moniker: "attic", Country: "DE", Zone: "home", AskPrice: 20_000, FeeLimit: math.NewInt(10_000_000)}

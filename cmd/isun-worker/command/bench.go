@@ -2,163 +2,220 @@ package command
 
 import (
 	"context"
+	"encoding/hex"
 	"fmt"
 	"io"
 	"strconv"
-	"time"
 
-	"github.com/schollz/progressbar/v3"
 	"github.com/spf13/cobra"
 
 	"github.com/isuncoin/isuncoin/client/format"
 	"github.com/isuncoin/isuncoin/worker/bench"
 	"github.com/isuncoin/isuncoin/worker/chain"
 	"github.com/isuncoin/isuncoin/worker/config"
-	"github.com/isuncoin/isuncoin/worker/probe"
+	"github.com/isuncoin/isuncoin/worker/identity"
+	"github.com/isuncoin/isuncoin/worker/measure"
+	"github.com/isuncoin/isuncoin/worker/operator"
 	sunstypes "github.com/isuncoin/isuncoin/x/suns/types"
 )
 
-// measuring are the flags of commands that measure.
-type measuring struct {
-	offer    string
-	duration time.Duration
-}
-
-func (m *measuring) flags(cmd *cobra.Command) {
-	cmd.Flags().StringVar(&m.offer, "offer", "", "part of the machine to rent out, such as 60%; the config's when empty")
-	cmd.Flags().DurationVar(&m.duration, "measure", bench.DefaultDuration, "how long to measure the processor")
-}
-
-// run measures this machine.
-func (m *measuring) run(ctx context.Context, home config.Home, cfg config.Config, progress io.Writer) (bench.Report, error) {
-	offer := cfg.Offer
-	if m.offer != "" {
-		share, err := config.ParseShare(m.offer)
-		if err != nil {
-			return bench.Report{}, fmt.Errorf("--offer: %w", err)
-		}
-		offer.Share = share
-	}
-	if m.duration < 0 || m.duration > time.Hour {
-		return bench.Report{}, fmt.Errorf("--measure %s: want at most an hour", m.duration)
-	}
-	stop := showProgress(progress, m.duration)
-	defer stop()
-	return bench.Run(ctx, probe.Host{
-		Proc: cfg.Host.Proc, Sys: cfg.Host.Sys, DataDir: home.Data(cfg),
-	}, offer, m.duration)
-}
-
-// showProgress moves a bar while the processor is measured, or says so once
-// where nobody watches.
-func showProgress(w io.Writer, d time.Duration) (stop func()) {
-	if !terminal(w) {
-		fmt.Fprintf(w, "measuring the processor for %s\n", d)
-		return func() {}
-	}
-	const step = 100 * time.Millisecond
-	bar := progressbar.NewOptions64(max(int64(d/step), 1), progressbar.OptionSetWriter(w),
-		progressbar.OptionSetDescription("measuring the processor"), progressbar.OptionClearOnFinish())
-	done, ended := make(chan struct{}), make(chan struct{})
-	go func() {
-		defer close(ended)
-		ticker := time.NewTicker(step)
-		defer ticker.Stop()
-		for {
-			select {
-			case <-done:
-				_ = bar.Finish() // a bar that cannot be drawn is no loss
-				return
-			case <-ticker.C:
-				_ = bar.Add64(1)
-			}
-		}
-	}()
-	return func() { close(done); <-ended }
-}
-
-// measured is a report with its worth, as commands print it.
+// measured is a report as bench prints it.
 type measured struct {
-	Report bench.Report `json:"report"`
-	bench.Suns
-	OnChain sunstypes.BenchmarkReport `json:"on_chain"`
-	// Bundle is what one SUNS was taken to be.
-	Bundle     sunstypes.Capacity `json:"bundle"`
-	FromChain  bool               `json:"bundle_from_chain"`
-	BundleNote string             `json:"note,omitempty"`
+	bench.Report
+	// Digest is the SHA-256 of the report as it is kept: without this field
+	// and those below.
+	Digest string `json:"digest"`
+	// FromChain says that the bundle is the chain's and not the usual one.
+	FromChain bool `json:"bundle_from_chain"`
+	// Advice says what holds the machine at its SUNS.
+	Advice string `json:"advice,omitempty"`
+	// TxHash is the transaction that put the report on the chain.
+	TxHash string `json:"tx_hash,omitempty"`
 }
 
 func benchCommand(o *options) *cobra.Command {
 	var m measuring
+	var keys keyFlags
+	var submit bool
 	cmd := &cobra.Command{
 		Use:   "bench",
 		Short: "Measure this machine in SUNS",
-		Long: `Takes stock of the machine, measures its processor and prints what it is worth in SUNS: the
-scarcest of processor, memory, disk and bandwidth decides. Nothing is sent or stored.`,
+		Long: `Takes stock of the machine, measures its processor, memory, disk and accelerators and prints
+what it is worth in SUNS: the scarcest of processor, memory, disk space and bandwidth decides, and
+each accelerator counts by itself. Nothing is sent or stored.
+
+With --submit the report replaces the one of this worker's node on the chain, which the operator's
+key signs. Placements go on undisturbed; a report that has less than they hold is refused.`,
 		Example: `  isun-worker bench
-  isun-worker bench --offer 100% --measure 10s --output json`,
+  isun-worker bench --offer 60% --offer-memory 8GiB --reserve-threads 2
+  isun-worker bench --only cpu,memory --measure 20s --output json
+  isun-worker bench --submit --operator-key me`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			cfg, err := o.load(defaults)
+			result, err := func() (measured, error) {
+				if submit {
+					return m.submit(cmd, o, &keys)
+				}
+				return m.look(cmd, o)
+			}()
 			if err != nil {
-				return err
-			}
-			result := measured{}
-			result.Bundle, result.BundleNote = bundle(cmd.Context(), cfg)
-			result.FromChain = result.BundleNote == ""
-			if result.Report, err = m.run(cmd.Context(), o.dir(), cfg, cmd.ErrOrStderr()); err != nil {
-				return err
-			}
-			result.Suns = result.Report.Suns(result.Bundle)
-			if result.OnChain, err = result.Report.OnChain(result.Bundle); err != nil {
 				return err
 			}
 			return o.print(cmd.OutOrStdout(), result, func(w io.Writer) error { return writeMeasured(w, result) })
 		},
 	}
 	m.flags(cmd)
+	cmd.Flags().StringSliceVar(&m.only, "only", nil, "measure only some of cpu, memory, disk, network, accelerators; no SUNS without cpu")
+	cmd.Flags().BoolVar(&submit, "submit", false, "replace the report of this worker's node on the chain")
+	keys.flags(cmd)
 	cmd.AddCommand(benchInventoryCommand(o), benchServeCommand(o), benchProofCommand(o))
 	return cmd
 }
 
-// bundle is one SUNS by the chain's params, or the network's usual one when
-// no chain answers.
-func bundle(ctx context.Context, cfg config.Config) (sunstypes.Capacity, string) {
+// look measures and sends nothing.
+func (m *measuring) look(cmd *cobra.Command, o *options) (measured, error) {
+	cfg, err := o.load(defaults)
+	if err != nil {
+		return measured{}, err
+	}
+	one, fromChain := m.ask(cmd.Context(), o, cfg)
+	report, err := m.run(cmd.Context(), cmd, o, cfg, one)
+	if err != nil {
+		return measured{}, err
+	}
+	return newMeasured(report, one, fromChain)
+}
+
+func newMeasured(report bench.Report, one bench.Bundle, fromChain bool) (measured, error) {
+	digest, err := report.Digest()
+	if err != nil {
+		return measured{}, err
+	}
+	result := measured{Report: report, Digest: hex.EncodeToString(digest), FromChain: fromChain}
+	if report.Complete() {
+		result.Advice = report.Advice(one)
+	}
+	return result, nil
+}
+
+// ask learns from the chain what one SUNS is and which devices are rented; if
+// no chain answers, one SUNS is the usual bundle.
+func (m *measuring) ask(ctx context.Context, o *options, cfg config.Config) (one bench.Bundle, fromChain bool) {
+	usual := bench.BundleOf(sunstypes.DefaultParams())
 	conn, err := dial(ctx, cfg, cfg.Chain.ID)
-	if err == nil {
-		defer conn.Close()
-		var params chain.Params
-		if params, err = chain.ReadParams(ctx, conn); err == nil {
-			return params.Suns.Bundle, ""
+	if err != nil {
+		return usual, false
+	}
+	defer conn.Close()
+	params, err := chain.ReadParams(ctx, conn)
+	if err != nil {
+		return usual, false
+	}
+	var node identity.Node
+	if node, err = o.node(); err == nil && node.ChainID == conn.ChainID() {
+		// Without an answer a rented device is measured, which harms less
+		// than not to measure at all.
+		if info, err := operator.Node(ctx, conn, node.ID()); err == nil {
+			m.busy = operator.Busy(info)
 		}
 	}
-	return sunstypes.DefaultParams().Bundle, "no chain answers, so one SUNS was taken to be the usual bundle"
+	return bench.BundleOf(params.Suns), true
 }
 
 func writeMeasured(w io.Writer, m measured) error {
-	f, c := m.Report.Facts, m.Report.Capacity
+	f := m.Host
+	out := &lines{w: w}
+	out.printf("%s, %d threads, %s; %s offered\n\n", f.CPU.Model, f.CPU.Usable, f.Architecture, m.Offer.Share)
+	if m.Complete() {
+		out.table(resourceTable(m))
+	}
+	if len(m.Accelerators) > 0 {
+		out.printf("\n")
+		out.table(acceleratorTable(m.Accelerators))
+	}
+	if len(m.Measurements) > 0 {
+		out.printf("\n")
+		out.table(figureTable(m.Measurements))
+	}
+	if m.Complete() {
+		out.printf("\n%s SUNS, bound by %s\n%s\n", format.SUNS(m.MilliSuns), m.Bottleneck, m.Advice)
+	}
+	out.printf("report %s\n", m.Digest)
+	if !m.FromChain {
+		out.printf("note: no chain answers, so one SUNS was taken to be the usual bundle\n")
+	}
+	for _, note := range m.Notes {
+		out.printf("note: %s\n", note)
+	}
+	if m.TxHash != "" {
+		out.printf("on the chain since transaction %s\n", m.TxHash)
+	}
+	return out.err
+}
+
+// lines writes until something fails.
+type lines struct {
+	w   io.Writer
+	err error
+}
+
+func (l *lines) printf(text string, args ...any) {
+	if l.err == nil {
+		_, l.err = fmt.Fprintf(l.w, text, args...)
+	}
+}
+
+func (l *lines) table(t *format.Table) {
+	if l.err == nil {
+		l.err = t.Write(l.w)
+	}
+}
+
+func resourceTable(m measured) *format.Table {
 	table := format.NewTable("resource", ">machine", ">offered", ">one SUNS", ">SUNS")
-	row := func(name string, machine, offered, one uint64, unit string) {
-		suns := "-"
-		if one > 0 {
-			suns = format.SUNS(offered * sunstypes.MilliPerSuns / one)
+	for _, r := range m.Resources(m.Bundle.General) {
+		number := func(n uint64) string { return strconv.FormatUint(n, 10) + " " + r.Unit }
+		name := r.Name
+		if name == "bandwidth" {
+			name += " (" + m.BandwidthFrom + ")"
 		}
-		number := func(n uint64) string { return strconv.FormatUint(n, 10) + " " + unit }
-		table.Add(name, number(machine), number(offered), number(one), suns)
+		table.Add(name, number(r.Machine), number(r.Offered), number(r.One), format.SUNS(r.MilliSuns))
 	}
-	row("cpu", m.Report.CPU.Points, c.CpuPoints, m.Bundle.CpuPoints, "points")
-	row("memory", f.Memory.UsableMiB, c.MemoryMiB, m.Bundle.MemoryMiB, "MiB")
-	row("storage", f.Disk.FreeMiB, c.StorageMiB, m.Bundle.StorageMiB, "MiB")
-	row("bandwidth", m.Report.Offer.BandwidthMbps, c.BandwidthMbps, m.Bundle.BandwidthMbps, "Mbit/s")
-	if _, err := fmt.Fprintf(w, "%s, %d threads, %s; %s offered\n\n", f.CPU.Model, f.CPU.Usable, f.Architecture, m.Report.Offer.Share); err != nil {
-		return err
+	return table
+}
+
+func acceleratorTable(devices []bench.Accelerator) *format.Table {
+	table := format.NewTable("accelerator", "model", ">memory", ">bandwidth", ">fp32", ">SUNS", "")
+	for _, a := range devices {
+		suns := "-"
+		if a.Offered {
+			suns = format.SUNS(a.MilliSuns)
+		}
+		table.Add(a.DeviceID, a.Model, fmt.Sprintf("%d MiB", a.MemoryMiB), fmt.Sprintf("%d MB/s", a.MemoryBandwidthMbs),
+			fmt.Sprintf("%d GFLOP/s", a.Fp32Gflops), suns, a.Reason)
 	}
-	if err := table.Write(w); err != nil {
-		return err
+	return table
+}
+
+func figureTable(figures []measure.Measurement) *format.Table {
+	table := format.NewTable("measured", ">can do", ">delivered", "unit", ">spread", ">samples", "")
+	for _, f := range figures {
+		name, note := f.Name, ""
+		if f.Device != "" {
+			name += " (" + f.Device + ")"
+		}
+		if f.Disturbed {
+			note = "disturbed"
+		}
+		table.Add(name, figure(f.Value), figure(f.Delivered), f.Unit, fmt.Sprintf("%.1f%%", 100*f.Spread),
+			strconv.Itoa(f.Samples), note)
 	}
-	_, err := fmt.Fprintf(w, "\n%s SUNS, bound by %s\n", format.SUNS(m.MilliSuns), m.Bottleneck)
-	if m.BundleNote != "" {
-		_, err = fmt.Fprintf(w, "note: %s\n", m.BundleNote)
+	return table
+}
+
+func figure(value float64) string {
+	if value < 100 {
+		return strconv.FormatFloat(value, 'f', 2, 64)
 	}
-	return err
+	return strconv.FormatFloat(value, 'f', 0, 64)
 }

@@ -3,6 +3,8 @@ package command_test
 import (
 	"bytes"
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
 	"flag"
 	"os"
@@ -256,10 +258,84 @@ func TestBench(t *testing.T) {
 	text := o.ok("bench", "--measure", "10ms", "--offer", "100%")
 	require.Contains(t, text, "100% offered")
 	require.Regexp(t, `SUNS, bound by (cpu|memory|storage|bandwidth)`, text)
-	b := o.json("bench", "--measure", "10ms")
+	require.Regexp(t, `(cpu|memory|storage|bandwidth) .*holds? you at [0-9.]+ SUNS`, text)
+	for _, figure := range []string{"cpu.integer", "cpu.float", "cpu.compression", "cpu.memory", "memory.triad", "disk.fsync"} {
+		require.Contains(t, text, figure)
+	}
+	b := o.json("bench", "--measure", "10ms", "--offer-memory", "1GiB", "--reserve-threads", "1")
 	require.Equal(t, true, b["bundle_from_chain"])
 	require.Positive(t, b["milli_suns"])
+	require.EqualValues(t, 2, b["version"])
+	require.Len(t, b["digest"], 64)
+	require.EqualValues(t, 1024, b["capacity"].(map[string]any)["memory_mib"])
 	require.NoFileExists(t, filepath.Join(o.home, "report.json"), "nothing is stored")
+}
+
+func TestBenchSaysWhatIsWrong(t *testing.T) {
+	o := newOwner(t)
+	o.ok("init", "--endpoint", o.market.Node.URL(), "--reserve-memory", "0", "--reserve-disk", "0")
+	for want, args := range map[string][]string{
+		"--offer: share":                  {"--offer", "140%"},
+		"--offer-memory":                  {"--offer-memory", "lots"},
+		"more is offered than there is":   {"--offer-storage", "900000TiB"},
+		"want some of cpu":                {"--only", "gpu"},
+		"want at most 5m":                 {"--measure", "1h"},
+		"threads, of which 4096 are rese": {"--reserve-threads", "4096"},
+		"want host:port":                  {"--only", "network", "--network", "nowhere"},
+		"isun-worker join":                {"--submit"},
+		"leave out --only":                {"--submit", "--only", "cpu"},
+	} {
+		_, err := o.run(append([]string{"bench", "--measure", "1ms"}, args...)...)
+		require.ErrorContains(t, err, want)
+	}
+}
+
+func TestBenchSubmit(t *testing.T) {
+	o := newOwner(t)
+	o.joins()
+	path := filepath.Join(o.home, "report.json")
+	before, err := os.ReadFile(path)
+	require.NoError(t, err)
+	submit := append([]string{"bench", "--submit", "--measure", "10ms", "--offer-memory", "1GiB"}, o.key()...)
+
+	_, err = o.run("bench", "--submit", "--measure", "10ms")
+	require.ErrorContains(t, err, "--operator-key is needed")
+
+	// The chain refuses: the report stays what the chain has.
+	o.market.Refuse(sunstypes.ErrNodeStatus.Wrap("retired"))
+	_, err = o.run(submit...)
+	require.ErrorIs(t, err, sunstypes.ErrNodeStatus)
+	o.market.Refuse(nil)
+	kept, err := os.ReadFile(path)
+	require.NoError(t, err)
+	require.Equal(t, before, kept)
+
+	// Placements hold more than would be left.
+	o.market.Load(sunstypes.NodeLoad{Placements: 1, ReservedGeneralMilliSuns: 1 << 40})
+	_, err = o.run(submit...)
+	require.ErrorIs(t, err, sunstypes.ErrBelowReserved)
+	require.ErrorContains(t, err, "isun-worker drain")
+	o.market.Load(sunstypes.NodeLoad{})
+
+	sent := o.json(submit...)
+	require.NotEmpty(t, sent["tx_hash"])
+	node := o.market.Nodes()[0]
+	require.Equal(t, sent["digest"], hex.EncodeToString(node.ReportDigest))
+	require.EqualValues(t, 1024, node.Capacity.MemoryMiB)
+	kept, err = os.ReadFile(path)
+	require.NoError(t, err)
+	digest := sha256.Sum256(kept)
+	require.Equal(t, node.ReportDigest, digest[:], "the kept report is the one the chain has")
+	require.NoFileExists(t, path+".sent")
+
+	// A program that ended between the transaction and its answer.
+	require.NoError(t, os.Rename(path, path+".sent"))
+	require.NoError(t, os.WriteFile(path, before, 0o600))
+	o.json(append([]string{"join"}, o.key()...)...)
+	kept, err = os.ReadFile(path)
+	require.NoError(t, err)
+	digest = sha256.Sum256(kept)
+	require.Equal(t, node.ReportDigest, digest[:])
 }
 
 func TestStartNeedsToJoin(t *testing.T) {

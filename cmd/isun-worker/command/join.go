@@ -107,9 +107,14 @@ func (j *joinFlags) join(cmd *cobra.Command, o *options) (joined, error) {
 	if err != nil {
 		return joined{}, err
 	}
-	_, there, err := operator.Find(ctx, conn, key.Address())
+	node, there, err := operator.Find(ctx, conn, key.Address())
 	if err != nil {
 		return joined{}, err
+	}
+	if there { // a new report may have been on its way when the program ended
+		if err := bench.Settle(o.dir().Report(), node.ReportDigest); err != nil {
+			return joined{}, err
+		}
 	}
 	report, err := j.report(ctx, cmd, o, cfg, params.Suns, reg, there)
 	if err != nil {
@@ -119,14 +124,14 @@ func (j *joinFlags) join(cmd *cobra.Command, o *options) (joined, error) {
 	if err != nil {
 		return joined{}, err
 	}
-	node := identity.Node{
+	self := identity.Node{
 		ChainID: conn.ChainID(), Operator: result.Node.ID.Operator, Number: result.Node.ID.Number, Agent: key.Address().String(),
 	}
-	if err := identity.SaveNode(o.dir().Node(), node); err != nil {
+	if err := identity.SaveNode(o.dir().Node(), self); err != nil {
 		return joined{}, err
 	}
 	return joined{
-		Node: node.ID().String(), ChainID: node.ChainID, Agent: node.Agent, Already: result.Already,
+		Node: self.ID().String(), ChainID: self.ChainID, Agent: self.Agent, Already: result.Already,
 		MilliSuns: result.Node.MilliSuns, Bond: result.Node.Bond, AskPrice: result.Node.AskPrice,
 		Status: nodeStatus(result.Node.Status), TxHash: result.TxHash,
 	}, nil
@@ -165,7 +170,7 @@ func (j *joinFlags) report(
 	} else if err := check(params, reg); err != nil {
 		return bench.Report{}, err
 	}
-	report, err := j.run(ctx, o.dir(), cfg, cmd.ErrOrStderr())
+	report, err := j.run(ctx, cmd, o, cfg, bench.BundleOf(params))
 	if err != nil {
 		return bench.Report{}, err
 	}
@@ -202,7 +207,7 @@ func check(params sunstypes.Params, reg operator.Registration) error {
 
 // ask shows what is about to be sent and asks.
 func (j *joinFlags) ask(cmd *cobra.Command, params sunstypes.Params, report bench.Report, reg operator.Registration) error {
-	suns := report.Suns(params.Bundle)
+	suns := report.Suns(bench.BundleOf(params))
 	bond, price := operator.Bond(params, suns.MilliSuns), reg.AskPrice
 	if reg.Bond != nil {
 		bond = *reg.Bond

@@ -41,6 +41,7 @@ type Market struct {
 	images     map[string]uaitypes.Image
 	usage      map[leasetypes.PlacementID]audittypes.UsageEntry
 	refuse     error
+	load       sunstypes.NodeLoad
 }
 
 // New starts a market with one endpoint; it ends with the test.
@@ -148,6 +149,8 @@ func (m *Market) handle(msg sdk.Msg) (proto.Message, []proto.Message, error) {
 	switch msg := msg.(type) {
 	case *sunstypes.MsgRegisterNode:
 		return m.register(msg)
+	case *sunstypes.MsgUpdateNode:
+		return m.update(msg)
 	case *feegrant.MsgGrantAllowance:
 		if _, ok := m.grants[msg.Granter+msg.Grantee]; ok {
 			return nil, nil, feegrant.ErrFeeLimitExceeded.Wrap("fee allowance already exists")
@@ -188,10 +191,36 @@ func (m *Market) register(msg *sunstypes.MsgRegisterNode) (proto.Message, []prot
 	m.nodes = append(m.nodes, sunstypes.Node{
 		ID: id, Agent: agent.String(), Moniker: msg.Moniker, Architecture: msg.Report.Architecture, Capacity: msg.Report.Capacity,
 		GeneralMilliSuns: measured.GeneralMilliSuns, MilliSuns: measured.MilliSuns, AskPrice: msg.AskPrice,
-		Country: msg.Country, Zone: msg.Zone, ReportDigest: msg.Report.Digest, Bond: msg.Bond.Amount,
-		Status: sunstypes.NODE_STATUS_ACTIVE,
+		Country: msg.Country, Zone: msg.Zone, Bond: msg.Bond.Amount, Accelerators: measured.Accelerators,
+		ReportVersion: msg.Report.Version, ReportDigest: msg.Report.Digest, Status: sunstypes.NODE_STATUS_ACTIVE,
 	})
 	return &sunstypes.MsgRegisterNodeResponse{MilliSuns: measured.MilliSuns}, nil, nil
+}
+
+// update takes a new report; what placements hold is not looked at.
+func (m *Market) update(msg *sunstypes.MsgUpdateNode) (proto.Message, []proto.Message, error) {
+	for i, n := range m.nodes {
+		if n.ID.Operator != msg.Operator || n.ID.Number != msg.Number {
+			continue
+		}
+		measured, err := msg.Report.Measure(Params())
+		if err != nil {
+			return nil, nil, err
+		}
+		n.Architecture, n.Capacity, n.Accelerators = msg.Report.Architecture, msg.Report.Capacity, measured.Accelerators
+		n.GeneralMilliSuns, n.MilliSuns = measured.GeneralMilliSuns, measured.MilliSuns
+		n.ReportVersion, n.ReportDigest = msg.Report.Version, msg.Report.Digest
+		m.nodes[i] = n
+		return &sunstypes.MsgUpdateNodeResponse{}, nil, nil
+	}
+	return nil, nil, sunstypes.ErrNodeNotFound.Wrapf("%s/%d", msg.Operator, msg.Number)
+}
+
+// Load says what placements hold of every node.
+func (m *Market) Load(load sunstypes.NodeLoad) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.load = load
 }
 
 func (m *Market) setStatus(operator string, number uint64, to sunstypes.NodeStatus) error {
@@ -210,7 +239,9 @@ func (m *Market) info(match func(sunstypes.Node) bool) (*sunstypes.QueryNodeResp
 	defer m.mu.Unlock()
 	for _, n := range m.nodes {
 		if match(n) {
-			return &sunstypes.QueryNodeResponse{Node: sunstypes.NodeInfo{Node: n, FreeGeneralMilliSuns: n.GeneralMilliSuns}}, nil
+			return &sunstypes.QueryNodeResponse{Node: sunstypes.NodeInfo{
+				Node: n, Load: m.load, FreeGeneralMilliSuns: n.FreeGeneralMilliSuns(m.load),
+			}}, nil
 		}
 	}
 	return nil, status.Error(codes.NotFound, sunstypes.ErrNodeNotFound.Error())
