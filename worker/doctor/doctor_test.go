@@ -61,8 +61,10 @@ func healthy(t *testing.T) Patient {
 	return Patient{
 		Home: config.Home(filepath.Join(root, "home")), Config: cfg, Now: func() time.Time { return now },
 		Engine: func(context.Context) (Engine, error) {
-			return fakeEngine{runtime.Info{Engine: "docker", Version: "20.10", CgroupVersion: "2", Storage: runtime.StorageLoop,
-				Bounds: []runtime.Bound{{Limit: "cpu", Held: runtime.Fully, Vital: true}}}}, nil
+			return fakeEngine{runtime.Info{
+				Engine: "docker", Version: "20.10", CgroupVersion: "2", Storage: runtime.StorageLoop,
+				Bounds: []runtime.Bound{{Limit: "cpu", Held: runtime.Fully, Vital: true}},
+			}}, nil
 		},
 		Guard: func() (Guard, error) { return fakeGuard{}, nil },
 		Chain: func(context.Context, string) (Chain, error) {

@@ -190,8 +190,10 @@ func (g *Guard) ipv4() family {
 		// An answer, so that a program does not wait for a time-out.
 		forward = append(forward, []string{"-d", p.String(), "-j", "REJECT", "--reject-with", "icmp-net-prohibited"})
 	}
-	limit := []string{"-m", "connlimit", "--connlimit-above", strconv.Itoa(MaxConnections), "--connlimit-mask", "32",
-		"--connlimit-saddr", "-j", "DROP"}
+	limit := []string{
+		"-m", "connlimit", "--connlimit-above", strconv.Itoa(MaxConnections), "--connlimit-mask", "32",
+		"--connlimit-saddr", "-j", "DROP",
+	}
 	rules := func(forward [][]string) family {
 		return family{
 			tool: "iptables",

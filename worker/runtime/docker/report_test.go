@@ -59,6 +59,7 @@ func TestBounds(t *testing.T) {
 		"disk speed, 1":      {func(f *hostFacts) { f.engine.CgroupVersion = "1" }, "disk speed", runtime.Partly, "nobody waits", false},
 		"disk speed unheld":  {func(f *hostFacts) { f.scheduler = "mq-deadline" }, "disk speed", runtime.NotAt, "echo bfq > /sys/block/sda/", false},
 		"disk speed unknown": {func(f *hostFacts) { f.scheduler, f.device = "", "" }, "disk speed", runtime.NotAt, "a disk of its own", false},
+		"logs":               {limit: "logs", held: runtime.Partly, says: "CPUWeight"},
 		"bandwidth":          {limit: "bandwidth", held: runtime.Fully},
 		"no tc":              {func(f *hostFacts) { f.unshapable = errNoShaping }, "bandwidth", runtime.NotAt, "apt-get install iproute2", false},
 	} {

@@ -164,9 +164,11 @@ func hogSockets() {
 		if err != nil {
 			break
 		}
-		if _, err := listener.Accept(); err != nil { //nolint:govet // kept by the kernel
+		unread, err := listener.Accept()
+		if err != nil {
 			break
 		}
+		defer unread.Close()
 		check(conn.SetWriteDeadline(end))
 		go func() { _, _ = io.Copy(conn, endless(block)) }()
 	}
@@ -191,7 +193,7 @@ func bomb(d time.Duration) {
 			refused++
 		case child == 0:
 			for {
-				syscall.RawSyscall6(syscall.SYS_PPOLL, 0, 0, 0, 0, 0, 0) // until it is killed
+				_, _, _ = syscall.RawSyscall6(syscall.SYS_PPOLL, 0, 0, 0, 0, 0, 0) // until it is killed
 			}
 		default:
 			children = append(children, int(child))
