@@ -33,7 +33,7 @@ func (d Driver) Inventory(ctx context.Context) (accel.Inventory, error) {
 		}
 		return inventory, nil
 	}
-	defer d.lib.Shutdown() // the process ends soon anyway
+	defer func() { _ = d.lib.Shutdown() }() // the process ends soon anyway
 	count, ret := d.lib.DeviceGetCount()
 	if ret != nvml.SUCCESS {
 		return inventory, fmt.Errorf("NVIDIA's driver does not count its cards (error %d); `nvidia-smi` may say more", ret)
