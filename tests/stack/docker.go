@@ -104,6 +104,15 @@ func (d Docker) Started(ctx context.Context, id string) (string, error) {
 	return inspected.State.StartedAt, nil
 }
 
+// PID is the first process of a container, as this machine numbers it.
+func (d Docker) PID(ctx context.Context, id string) (int, error) {
+	found, err := d.api.ContainerInspect(ctx, id)
+	if err != nil {
+		return 0, err
+	}
+	return found.State.Pid, nil
+}
+
 func chainLabel(chainID string) filters.KeyValuePair {
 	return filters.Arg("label", "isun.chain="+chainID)
 }

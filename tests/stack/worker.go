@@ -36,6 +36,8 @@ type JoinOptions struct {
 	AskPrice string
 	// Layouts are the folders the worker takes images from.
 	Layouts []string
+	// Plugins are executables that know the machine's accelerators.
+	Plugins []string
 	// More are further flags of `isun-worker join`.
 	More []string
 }
@@ -59,6 +61,9 @@ func (s *Stack) Join(ctx context.Context, o JoinOptions) (*Worker, error) {
 	}
 	for _, layout := range o.Layouts {
 		init = append(init, "--layout", layout)
+	}
+	for _, plugin := range o.Plugins {
+		init = append(init, "--plugin", plugin)
 	}
 	if _, err := s.Run(ctx, "isun-worker", init...); err != nil {
 		return nil, err

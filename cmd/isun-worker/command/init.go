@@ -70,6 +70,7 @@ touched, and an existing file is never overwritten.`,
 	f.BoolVar(&cfg.Engine.Guard, "guard", cfg.Engine.Guard, "keep containers from this machine's network by firewall rules")
 	f.StringSliceVar(&cfg.Images.Layouts, "layout", nil, "folder of OCI image layouts; repeat it for several")
 	f.BoolVar(&cfg.Images.Registries, "registries", cfg.Images.Registries, "also pull images from registries")
+	f.StringSliceVar(&cfg.Accelerators.Plugins, "plugin", cfg.Accelerators.Plugins, "executable that knows accelerators, its whole path; repeat it for several")
 	f.StringVar(&cfg.Placements.DataDir, "data-dir", "", "where placements keep their data")
 	f.StringVar(&cfg.Metrics.Listen, "metrics", "", "address of the Prometheus endpoint, such as 127.0.0.1:9464")
 	f.StringVar(&cfg.Log.Level, "log-level", cfg.Log.Level, "debug, info, warn or error")
