@@ -141,6 +141,7 @@ func run(ctx context.Context, p parts) error {
 	if err := connect(ctx, client, p.log); err != nil {
 		return err
 	}
+	settleReport(ctx, client, p.home.Report(), p.node.ID(), p.log)
 	store, err := images.New(images.Docker(p.api), images.Config{
 		Layouts: p.cfg.Images.Layouts, StateFile: filepath.Join(string(p.home), "images.json"),
 		NoPull: !p.cfg.Images.Registries, Logger: p.log,

@@ -1,12 +1,14 @@
 package agent
 
 import (
+	"context"
 	"log/slog"
 	"os"
 	"sync"
 	"time"
 
 	"github.com/isuncoin/isuncoin/worker/bench"
+	"github.com/isuncoin/isuncoin/worker/chain"
 	"github.com/isuncoin/isuncoin/worker/runtime"
 	"github.com/isuncoin/isuncoin/worker/sizing"
 	sunstypes "github.com/isuncoin/isuncoin/x/suns/types"
@@ -57,4 +59,26 @@ func (s *sizes) current() sizing.Machine {
 	s.machine = machineOf(report)
 	s.log.Info("the machine was measured again; new placements are sized by it", "points_per_thread", s.machine.PointsPerThread)
 	return s.machine
+}
+
+// settleReport keeps the report that the chain has, if a new one was on its
+// way when a program or the machine stopped. While the chain does not answer,
+// both stay for the next start.
+func settleReport(ctx context.Context, client *chain.Client, path string, id sunstypes.NodeID, log *slog.Logger) {
+	if !bench.Unsettled(path) {
+		return
+	}
+	ctx, cancel := context.WithTimeout(ctx, connectTimeout)
+	defer cancel()
+	conn, err := client.Connect(ctx)
+	if err != nil {
+		return // it was logged
+	}
+	res, err := conn.Suns().Node(ctx, &sunstypes.QueryNodeRequest{Operator: id.Operator, Number: id.Number})
+	if err == nil {
+		err = bench.Settle(path, res.Node.Node.ReportDigest)
+	}
+	if err != nil {
+		log.Warn("whether the kept report is the chain's is not known", "error", err)
+	}
 }

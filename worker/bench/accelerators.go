@@ -28,12 +28,18 @@ type Accelerator struct {
 	Reason  string `json:"reason,omitempty"`
 }
 
+// deviceOptions say how to measure devices; all of them, or those for rent.
+type deviceOptions struct {
+	accel.BenchOptions
+	all bool
+}
+
 // measureDevices measures each device with the first of its sources that can.
 // One that a placement holds is not touched: the tenant rented the whole of
 // it, and the figures would be wrong; what the chain holds of it stays.
 func measureDevices(
 	ctx context.Context, devices []accel.FoundDevice, offer config.Offer, busy map[string]sunstypes.Accelerator,
-	bundle sunstypes.AcceleratorBundle, opts accel.BenchOptions, step func(accel.FoundDevice),
+	bundle sunstypes.AcceleratorBundle, opts deviceOptions, step func(accel.FoundDevice),
 ) ([]Accelerator, []measure.Measurement, error) {
 	out := make([]Accelerator, 0, len(devices))
 	var measurements []measure.Measurement
@@ -57,7 +63,7 @@ func measureDevices(
 // measureDevice fails only when ctx ends; any other failure is the reason why
 // the device is not offered.
 func measureDevice(
-	ctx context.Context, d accel.FoundDevice, offer config.Offer, busy map[string]sunstypes.Accelerator, opts accel.BenchOptions,
+	ctx context.Context, d accel.FoundDevice, offer config.Offer, busy map[string]sunstypes.Accelerator, opts deviceOptions,
 ) (Accelerator, []measure.Measurement, error) {
 	a := Accelerator{Accelerator: sunstypes.Accelerator{
 		DeviceID: d.ID, Kind: d.Kind, Vendor: d.Vendor, Model: d.Model, MemoryMiB: d.MemoryMiB,
@@ -74,9 +80,12 @@ func measureDevice(
 	case offer.Keeps(d.ID):
 		a.Reason = "offer.keep_devices keeps it"
 	}
+	if a.Reason != "" && !opts.all {
+		return a, nil, nil // nobody can rent it: measuring it would only take time
+	}
 	ctx, cancel := context.WithTimeoutCause(ctx, deviceTimeout, errDeviceSlow)
 	defer cancel()
-	result, err := d.Bench(ctx, opts)
+	result, err := d.Bench(ctx, opts.BenchOptions)
 	if err != nil {
 		if ctx.Err() != nil && !errors.Is(context.Cause(ctx), errDeviceSlow) {
 			return a, nil, fmt.Errorf("measure accelerators: %w", ctx.Err())

@@ -69,7 +69,7 @@ func devices(t *testing.T, offer config.Offer, busy map[string]sunstypes.Acceler
 	found, err := accel.Find(t.Context(), sources)
 	require.NoError(t, err)
 	all, figures, err := measureDevices(t.Context(), found.Devices, offer, busy, bundle().Accelerator,
-		accel.BenchOptions{Seed: Seed, Duration: time.Second}, func(accel.FoundDevice) {})
+		deviceOptions{BenchOptions: accel.BenchOptions{Seed: Seed, Duration: time.Second}}, func(accel.FoundDevice) {})
 	require.NoError(t, err)
 	return all, figures
 }
@@ -112,6 +112,16 @@ func TestDeviceThatIsNotOfferedSaysWhy(t *testing.T) {
 	require.Contains(t, reasons["GPU-4"], "could not be measured")
 	require.Contains(t, reasons["GPU-5"], "less than a thousandth")
 	require.Empty(t, offeredDevices(all))
+	require.NotContains(t, source.asked, "CPU-1", "nobody can rent it, so measuring it would only take time")
+
+	found, err := accel.Find(t.Context(), []accel.Source{source})
+	require.NoError(t, err)
+	all, figures, err := measureDevices(t.Context(), found.Devices[:1], config.Offer{}, nil, bundle().Accelerator,
+		deviceOptions{all: true}, func(accel.FoundDevice) {})
+	require.NoError(t, err)
+	require.NotEmpty(t, figures, "unless it is asked for")
+	require.False(t, all[0].Offered)
+	require.EqualValues(t, 82_600, all[0].Fp32Gflops)
 }
 
 func TestRentedDeviceIsNotTouched(t *testing.T) {
@@ -154,6 +164,6 @@ func TestDevicesEndWithTheContext(t *testing.T) {
 	require.NoError(t, err)
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	_, _, err = measureDevices(ctx, found.Devices, config.Offer{}, nil, bundle().Accelerator, accel.BenchOptions{}, func(accel.FoundDevice) {})
+	_, _, err = measureDevices(ctx, found.Devices, config.Offer{}, nil, bundle().Accelerator, deviceOptions{}, func(accel.FoundDevice) {})
 	require.ErrorIs(t, err, context.Canceled)
 }

@@ -65,6 +65,13 @@ func syncDir(path string) error {
 	return errors.Join(dir.Sync(), dir.Close())
 }
 
+// Unsettled says whether a report was sent of which nobody has asked the chain
+// yet.
+func Unsettled(path string) bool {
+	_, err := os.Stat(pending(path))
+	return err == nil
+}
+
 // Settle makes the report that the chain has the digest of the kept one, if it
 // is the one that was sent last, and forgets a sent one that the chain never
 // took. It changes nothing when there is none.

@@ -119,7 +119,9 @@ func TestSettleKeepsTheReportThatTheChainHas(t *testing.T) {
 	require.NoError(t, Settle(path, digest(old)), "nothing was sent")
 
 	// The program ended after the chain took the new one.
+	require.False(t, Unsettled(path))
 	require.NoError(t, fresh.SaveSent(path))
+	require.True(t, Unsettled(path))
 	require.Equal(t, old, load(), "nothing changes before the chain has it")
 	require.NoError(t, Settle(path, digest(fresh)))
 	require.Equal(t, fresh, load())

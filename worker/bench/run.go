@@ -225,7 +225,10 @@ func (r *runner) accelerators(ctx context.Context) error {
 		busy[a.DeviceID] = a
 	}
 	each := r.perDevice()
-	opts := accel.BenchOptions{Seed: Seed, Duration: each / 3}
+	opts := deviceOptions{
+		BenchOptions: accel.BenchOptions{Seed: Seed, Duration: each / 3},
+		all:          slices.Contains(r.Only, ResourceAccelerators), // asked for by name
+	}
 	devices, m, err := measureDevices(ctx, r.devices, r.Offer, busy, r.Bundle.Accelerator, opts, func(d accel.FoundDevice) {
 		r.announce(step{name: d.Model, expected: each})
 		r.before += each

@@ -192,3 +192,67 @@ func TestBondLetsAllSUNSCount(t *testing.T) {
 	require.Equal(t, math.NewInt(2498), operator.Bond(p, 2500), "2497.5, rounded up")
 	require.Equal(t, math.NewInt(500), operator.Bond(p, 100), "never below the least")
 }
+
+func TestUpdateReplacesTheReport(t *testing.T) {
+	f := setup(t)
+	joined, err := f.join()
+	require.NoError(t, err)
+	f.report.Capacity.MemoryMiB = 6144
+	report, err := f.report.OnChain(bench.BundleOf(operatortest.Params()))
+	require.NoError(t, err)
+	hash, err := f.owner.Update(t.Context(), joined.Node.ID, report)
+	require.NoError(t, err)
+	require.NotEmpty(t, hash)
+	node := f.market.Nodes()[0]
+	require.EqualValues(t, 3000, node.MilliSuns)
+	require.Equal(t, report.Digest, node.ReportDigest)
+
+	// The answer is lost, the transaction is not.
+	f.report.Capacity.MemoryMiB = 7168
+	report, err = f.report.OnChain(bench.BundleOf(operatortest.Params()))
+	require.NoError(t, err)
+	f.market.Node.Fail(chaintest.BreaksAfter, "broadcast_tx_sync")
+	_, err = f.owner.Update(t.Context(), joined.Node.ID, report)
+	require.NoError(t, err)
+	require.EqualValues(t, 3500, f.market.Nodes()[0].MilliSuns)
+
+	_, err = f.newOwner().Update(t.Context(), joined.Node.ID, report)
+	require.ErrorContains(t, err, "belongs to")
+}
+
+func TestCheckUpdateSaysWhatPlacementsHold(t *testing.T) {
+	params := operatortest.Params()
+	card := sunstypes.Accelerator{
+		DeviceID: "GPU-1", Kind: "gpu", Vendor: "nvidia", Model: "RTX 4090", MemoryMiB: 24_576, MemoryBandwidthMbs: 1_008_000, Fp32Gflops: 82_600,
+	}
+	info := sunstypes.NodeInfo{
+		Node: sunstypes.Node{
+			Architecture: "amd64", Accelerators: []sunstypes.NodeAccelerator{{Accelerator: card, MilliSuns: 30_000}},
+		},
+		Load: sunstypes.NodeLoad{Placements: 1, ReservedGeneralMilliSuns: 2500, BusyDevices: []string{"GPU-1"}},
+	}
+	require.Equal(t, []sunstypes.Accelerator{card}, operator.Busy(info))
+	for name, tc := range map[string]struct {
+		edit func(*bench.Report)
+		want string
+	}{
+		"as before":                {func(*bench.Report) {}, ""},
+		"less than is held":        {func(r *bench.Report) { r.Capacity.MemoryMiB-- }, "they hold 2.5 SUNS of it and 2.499 would be left"},
+		"the device is gone":       {func(r *bench.Report) { r.Accelerators = nil }, "accelerator GPU-1 (RTX 4090)"},
+		"the device is worth less": {func(r *bench.Report) { r.Accelerators[0].MemoryMiB /= 2 }, "accelerator GPU-1"},
+		"another machine":          {func(r *bench.Report) { r.Host.Architecture = "arm64" }, "a node of its own"},
+	} {
+		f := setup(t)
+		f.report.Accelerators = []bench.Accelerator{{Accelerator: card, Offered: true}}
+		tc.edit(&f.report)
+		report, err := f.report.OnChain(bench.BundleOf(params))
+		require.NoError(t, err)
+		err = operator.CheckUpdate(params, info, report)
+		if tc.want == "" {
+			require.NoError(t, err, name)
+			continue
+		}
+		require.ErrorIs(t, err, sunstypes.ErrBelowReserved, name)
+		require.ErrorContains(t, err, tc.want, name)
+	}
+}
