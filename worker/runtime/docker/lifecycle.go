@@ -136,7 +136,7 @@ func (r *Runtime) freeze(ctx context.Context, id runtime.ID, pause bool) error {
 	case found.State.Paused == pause:
 		return nil
 	case pause:
-		err = r.api.ContainerPause(ctx, found.ID)
+		err = r.pause(ctx, found.ID)
 	default:
 		err = r.api.ContainerUnpause(ctx, found.ID)
 	}
@@ -145,6 +145,30 @@ func (r *Runtime) freeze(ctx context.Context, id runtime.ID, pause bool) error {
 		return fmt.Errorf("%w: %s: %w", runtime.ErrNotRunning, id, err)
 	}
 	return engineError("pause or unpause container", err)
+}
+
+const (
+	pauseAttempts = 20
+	// pauseAgain is a part of the quota's period: threads that have used theirs
+	// up freeze in the next.
+	pauseAgain = 40 * time.Millisecond
+)
+
+// pause tries again while threads that wait for their quota keep the engine
+// from freezing: on version 1 of control groups it gives up sooner than that,
+// and a placement of many busy threads would be hard to stop in time.
+func (r *Runtime) pause(ctx context.Context, containerID string) error {
+	for attempt := 1; ; attempt++ {
+		err := r.api.ContainerPause(ctx, containerID)
+		if err == nil || attempt == pauseAttempts || !strings.Contains(err.Error(), "unable to freeze") {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return errors.Join(err, ctx.Err())
+		case <-time.After(pauseAgain):
+		}
+	}
 }
 
 func isNotPaused(err error) bool { return strings.Contains(err.Error(), "is not paused") }
