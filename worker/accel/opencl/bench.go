@@ -112,18 +112,19 @@ func (b *bench) timed(t task, work float64) (measure.Measurement, error) {
 		}
 		times = min(max(2*times, int(int64(times)*int64(b.effort.slice)/max(int64(took), 1))), mostTimes)
 	}
-	var taken []time.Duration
+	var taken []measure.Slice
 	for len(taken) < leastSlices || time.Since(began) < b.opts.Duration && len(taken) < mostSlices {
 		if err := b.ctx.Err(); err != nil {
 			return measure.Measurement{}, err
 		}
+		at := time.Since(began)
 		took, err := b.session.run(t, times)
 		if err != nil {
 			return measure.Measurement{}, err
 		}
-		taken = append(taken, took)
+		taken = append(taken, measure.Slice{Start: at, Took: took})
 	}
-	return rate(taken, work*float64(times)), nil
+	return measure.Rate(taken, work*float64(times), measure.CalmDevice), nil
 }
 
 // bandwidth halves its buffers when the device has no room for them: somebody
