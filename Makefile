@@ -139,6 +139,10 @@ bench: build ## what things cost, into build/bench/report.json (BENCH chooses by
 		-bench '$(BENCH)' -benchtime $(BENCH_TIME) -benchmem -timeout 120m ./tests/bench/...
 	@cat build/bench/report.json
 
+.PHONY: bench-compare
+bench-compare: build ## what isun-worker bench finds beside sysbench, fio, iperf3, clpeak and STREAM (COMPARE=cpu memory disk network opencl)
+	scripts/compare-bench.sh $(COMPARE)
+
 # A million nodes need a disk, not memory, and no time limit.
 BENCH_NODES ?= 1000000
 
