@@ -321,7 +321,7 @@ best_of() {
 
 opencl() {
 	clpeak --platform 0 --device 0 --global-bandwidth --compute-sp >"$work/clpeak.txt" || fail "clpeak failed"
-	"$worker" accelerator-source opencl bench --home "$work/home" --device "$device" --seed 7 --duration "$((seconds / 2))s" \
+	"$worker" --home "$work/home" accelerator-source opencl bench --device "$device" --seed 7 --duration "$((seconds / 2))s" \
 		>"$work/opencl.json"
 	put opencl_bandwidth theirs "$(awk -v gigabytes="$(best_of "Global memory bandwidth")" 'BEGIN {print 1000 * gigabytes}')"
 	put opencl_fp32 theirs "$(best_of "Single-precision compute")"
@@ -333,7 +333,7 @@ compare_opencl() {
 	scripts/ensure-opencl.sh
 	need clpeak
 	local inventory
-	inventory=$("$worker" accelerator-source opencl inventory --home "$work/home")
+	inventory=$("$worker" --home "$work/home" accelerator-source opencl inventory)
 	device=$(jq -r '.devices[0].id' <<<"$inventory")
 	each_run opencl
 	local model

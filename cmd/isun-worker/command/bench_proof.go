@@ -16,6 +16,7 @@ import (
 
 	"github.com/isuncoin/isuncoin/client/format"
 	"github.com/isuncoin/isuncoin/matproof"
+	"github.com/isuncoin/isuncoin/worker/accel/opencl"
 )
 
 // maxProofFile is above the longest proof there is, some 17 MB.
@@ -159,13 +160,21 @@ are held in memory: 12 MiB for size 1024, 3 GiB for 16384.`,
 }
 
 // multiplierFlags choose what multiplies.
-type multiplierFlags struct{ threads int }
+type multiplierFlags struct {
+	threads int
+	device  string
+}
 
 func (f *multiplierFlags) add(cmd *cobra.Command) {
 	cmd.Flags().IntVar(&f.threads, "threads", 0, "threads of the processor; 0 is all")
+	cmd.Flags().StringVar(&f.device, "device", "", "OpenCL device that multiplies, by the id that `accelerator-source opencl inventory` lists")
+	cmd.MarkFlagsMutuallyExclusive("threads", "device")
 }
 
 func (f *multiplierFlags) multiplier() (matproof.Multiplier, string, error) {
+	if f.device != "" {
+		return clDevice(f.device), "OpenCL device " + f.device, nil
+	}
 	if f.threads < 0 || f.threads > 4096 {
 		return nil, "", fmt.Errorf("--threads %d: want 0 to 4096", f.threads)
 	}
@@ -174,6 +183,15 @@ func (f *multiplierFlags) multiplier() (matproof.Multiplier, string, error) {
 		threads = runtime.GOMAXPROCS(0)
 	}
 	return matproof.CPU{Threads: threads}, fmt.Sprintf("processor, %d threads", threads), nil
+}
+
+// clDevice multiplies on an OpenCL device, in this process: the command ends
+// with the work, so a driver that crashes takes nothing else with it.
+type clDevice string
+
+// Product implements matproof.Multiplier.
+func (d clDevice) Product(ctx context.Context, n int, a, b []uint32) ([]uint32, error) {
+	return opencl.Product(ctx, string(d), n, a, b)
 }
 
 // proveOnce does all the work and times it.

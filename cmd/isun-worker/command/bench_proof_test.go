@@ -47,6 +47,8 @@ func TestProofRefuses(t *testing.T) {
 		"9 rows are not":       {"prove", "--size", "8", "--rows", "9"},
 		"0 rounds are not":     {"prove", "--size", "8", "--rows", "8", "--rounds", "0"},
 		"--threads -1":         {"prove", "--threads", "-1"},
+		"none of the others":   {"prove", "--threads", "1", "--device", "x"},
+		"no such device":       {"prove", "--size", "2", "--rows", "1", "--device", "nowhere"},
 		"no such file":         {"verify", "/nonexistent/proof"},
 		"no valid proof":       {"verify", "bench_proof_test.go"},
 		"context has 257 byte": {"prove", "--context", string(make([]byte, 257))},
