@@ -162,9 +162,9 @@ func (r *runner) plan() {
 		r.report.Measurements = append(r.report.Measurements, r.report.CPU.Parts...)
 		return err
 	})
-	add(ResourceMemory, "memory", r.For/4, func(ctx context.Context) error {
+	add(ResourceMemory, "memory", r.For/2, func(ctx context.Context) error {
 		available := min(host.Memory.AvailableMiB, host.Memory.UsableMiB) * probe.MiB
-		m, err := MemoryBandwidth(ctx, host.CPU.Usable, available, r.For/4)
+		m, err := MemoryBandwidth(ctx, host.CPU.Usable, available, r.For/2)
 		return r.took(m, nil, err)
 	})
 	add(ResourceDisk, "disk", r.For/2, func(ctx context.Context) error {

@@ -70,7 +70,7 @@ func takeSeries(b *testing.B, d time.Duration) *series {
 		s.add(cpu.Parts...)
 		s.add(whole(cpu))
 		begin = time.Now()
-		memory, err := bench.MemoryBandwidth(b.Context(), threads, available(b), d/4)
+		memory, err := bench.MemoryBandwidth(b.Context(), threads, available(b), d/2)
 		require.NoError(b, err)
 		s.took["memory"] += time.Since(begin)
 		s.add(memory...)
