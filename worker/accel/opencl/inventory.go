@@ -265,8 +265,15 @@ var makers = map[uint32]string{
 
 // spelt are makers by a word of their name.
 var spelt = []struct{ word, name string }{
-	{"nvidia", "nvidia"}, {"advanced micro devices", "amd"}, {"authenticamd", "amd"}, {"intel", "intel"},
-	{"xilinx", "xilinx"}, {"altera", "altera"}, {"qualcomm", "qualcomm"}, {"imagination", "imagination"}, {"apple", "apple"},
+	{"nvidia", "nvidia"},
+	{"advanced micro devices", "amd"},
+	{"authenticamd", "amd"},
+	{"intel", "intel"},
+	{"xilinx", "xilinx"},
+	{"altera", "altera"},
+	{"qualcomm", "qualcomm"},
+	{"imagination", "imagination"},
+	{"apple", "apple"},
 }
 
 func vendorName(id uint32, name string) string {

@@ -145,7 +145,8 @@ func TestPlaceOnTheBus(t *testing.T) {
 		"khronos, nowhere": {"cl_khr_pci_bus_info", map[uint32][]byte{devicePCI: little(1<<31, 0, 0, 0)}, ""},
 		"nvidia": {
 			"cl_nv_device_attribute_query",
-			map[uint32][]byte{deviceBusNV: little(0x81), deviceSlotNV: little(3 << 3), deviceDomainNV: little(2)}, "0002:81:03.0",
+			map[uint32][]byte{deviceBusNV: little(0x81), deviceSlotNV: little(3 << 3), deviceDomainNV: little(2)},
+			"0002:81:03.0",
 		},
 		"amd":            {"cl_amd_device_attribute_query", map[uint32][]byte{deviceTopologyAMD: topology}, "0000:c3:1f.7"},
 		"amd, too short": {"cl_amd_device_attribute_query", map[uint32][]byte{deviceTopologyAMD: {1}}, ""},

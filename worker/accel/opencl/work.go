@@ -6,7 +6,7 @@ import (
 	"encoding/hex"
 )
 
-// word is word_of() of fill.cl: word i of a stream.
+// wordOf is word_of() of fill.cl: word i of a stream.
 func wordOf(seed, stream, i uint32) uint32 {
 	x := i*0x9E3779B9 + seed + stream*0x85EBCA6B
 	x ^= x >> 16

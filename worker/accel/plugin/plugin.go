@@ -10,8 +10,8 @@
 // and answers with one JSON document on its standard output: accel.Inventory
 // or accel.Result. What it writes to its standard error is for people. Exit
 // codes: 0 an answer, 3 no such device, 4 it finds devices and cannot measure
-// them, anything else a failure. Nothing it says is taken on trust: docs and
-// Check say what a valid answer is.
+// them, anything else a failure. Nothing it says is taken on trust:
+// CheckInventory and CheckResult say what a valid answer is.
 package plugin
 
 import (

@@ -1,4 +1,4 @@
-// The seeded words that buffers begin with: word i of stream s. It must equal word() in work.go.
+// The seeded words that buffers begin with: word i of stream s. It must equal wordOf() in work.go.
 uint word_of(uint seed, uint stream, uint i) {
 	uint x = i * 0x9E3779B9u + seed + stream * 0x85EBCA6Bu;
 	x ^= x >> 16;
