@@ -69,14 +69,22 @@ func offered(facts probe.Facts, all sunstypes.Capacity, offer config.Offer) (sun
 		to         *uint64
 		spent      string
 	}{
-		{"cpu", offer.CPU, config.Threads, milliCPU, offer.ReserveThreads * 1000, &c.CpuPoints,
-			fmt.Sprintf("%g threads, of which %d are reserved", float64(milliCPU)/1000, offer.ReserveThreads)},
-		{"memory", offer.Memory, config.Bytes, all.MemoryMiB * 1000, offer.ReserveMemory * 1000, &c.MemoryMiB,
-			fmt.Sprintf("%d MiB of memory, of which %d are reserved", all.MemoryMiB, offer.ReserveMemory)},
-		{"storage", offer.Storage, config.Bytes, all.StorageMiB * 1000, offer.ReserveDisk * 1000, &c.StorageMiB,
-			fmt.Sprintf("%d MiB are free on %s, of which %d are reserved", all.StorageMiB, facts.Disk.Path, offer.ReserveDisk)},
-		{"bandwidth", offer.Bandwidth, config.Speed, all.BandwidthMbps * 1000, 0, &c.BandwidthMbps,
-			fmt.Sprintf("the line has %d Mbit/s (offer.bandwidth_mbps is %d)", all.BandwidthMbps, offer.BandwidthMbps)},
+		{
+			"cpu", offer.CPU, config.Threads, milliCPU, offer.ReserveThreads * 1000, &c.CpuPoints,
+			fmt.Sprintf("%g threads, of which %d are reserved", float64(milliCPU)/1000, offer.ReserveThreads),
+		},
+		{
+			"memory", offer.Memory, config.Bytes, all.MemoryMiB * 1000, offer.ReserveMemory * 1000, &c.MemoryMiB,
+			fmt.Sprintf("%d MiB of memory, of which %d are reserved", all.MemoryMiB, offer.ReserveMemory),
+		},
+		{
+			"storage", offer.Storage, config.Bytes, all.StorageMiB * 1000, offer.ReserveDisk * 1000, &c.StorageMiB,
+			fmt.Sprintf("%d MiB are free on %s, of which %d are reserved", all.StorageMiB, facts.Disk.Path, offer.ReserveDisk),
+		},
+		{
+			"bandwidth", offer.Bandwidth, config.Speed, all.BandwidthMbps * 1000, 0, &c.BandwidthMbps,
+			fmt.Sprintf("the line has %d Mbit/s (offer.bandwidth_mbps is %d)", all.BandwidthMbps, offer.BandwidthMbps),
+		},
 	} {
 		if r.keepMilli >= r.totalMilli {
 			return c, fmt.Errorf("%w: %s", ErrTooLittle, r.spent)

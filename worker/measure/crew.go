@@ -211,7 +211,7 @@ func (m *member) work(ctx context.Context, d time.Duration, work Work, epoch tim
 	if len(work) == 0 {
 		return nil
 	}
-	period := window + window/time.Duration(workFor/restFor)
+	period := window + window/(workFor/restFor)
 	if whole := d / time.Duration(len(work)); whole < period { // each kind has its turn
 		period, window = max(whole, 1), max(whole, 1)
 	}
