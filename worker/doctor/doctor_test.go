@@ -99,7 +99,8 @@ func TestChecks(t *testing.T) {
 		"engine": {check: "engine", grade: OK, says: "docker 20.10"},
 		"limits": {check: "limits", grade: OK, says: "1 of 1"},
 		"a limit is weak": {edit: engineIs(runtime.Info{CgroupVersion: "2", Bounds: []runtime.Bound{
-			{Limit: "cpu", Held: runtime.Fully, Vital: true}, {Limit: "pids", Held: runtime.Partly, Mend: "x", Vital: true},
+			{Limit: "cpu", Held: runtime.Fully, Vital: true},
+			{Limit: "pids", Held: runtime.Partly, Mend: "x", Vital: true},
 			{Limit: "swap", Held: runtime.NotAt, Mend: "y"},
 		}}), check: "limits", grade: Warn, says: "enable pids, swap"},
 		"a vital limit is absent": {edit: engineIs(runtime.Info{CgroupVersion: "2", Bounds: []runtime.Bound{
