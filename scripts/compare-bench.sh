@@ -252,8 +252,11 @@ shape() {
 serve() {
 	local port=$1
 	shift
-	inside "${namespaces[0]}" "$@" >"$work/server.log" 2>&1 &
+	# What runs in the background must be the server itself: a shell around it would die and leave it.
+	if [[ $(id -u) == 0 ]]; then through=(); else through=(sudo); fi
+	"${through[@]}" ip netns exec "${namespaces[0]}" "$@" >"$work/server.log" 2>&1 &
 	servers+=($!)
+	through=()
 	local tries
 	for ((tries = 0; tries < 100; tries++)); do
 		[[ -n $(inside "${namespaces[0]}" ss -Hltn "sport = :$port") ]] && return
@@ -265,7 +268,7 @@ serve() {
 end_servers() {
 	local pid
 	for pid in "${servers[@]}"; do
-		kill "$pid" 2>/dev/null || true
+		as_root kill "$pid" 2>/dev/null || true
 		wait "$pid" 2>/dev/null || true
 	done
 	servers=()
