@@ -35,6 +35,7 @@ func TestLoadSaysWhatIsWrong(t *testing.T) {
 		"no endpoint":       {"[chain]\nendpoints = []\n", "chain.endpoints is empty"},
 		"poll too often":    {"[chain]\npoll_interval = '99ms'\n", "chain.poll_interval is 99ms"},
 		"log level":         {"[log]\nlevel = 'loud'\n", "log.level"},
+		"measuring address": {"[measuring]\nlisten = 'here'\n", "measuring.listen"},
 		"metrics address":   {"[metrics]\nlisten = 'here'\n", "metrics.listen"},
 		"published address": {"[network]\npublished_address = 'http://x/'\n", "published_address"},
 		"gas adjustment":    {"[fees]\ngas_adjustment = 0.5\n", "gas_adjustment"},

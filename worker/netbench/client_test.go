@@ -36,10 +36,10 @@ func TestMeasureOverLoopback(t *testing.T) {
 }
 
 func TestMeasureSaysWhenItWasNotAlone(t *testing.T) {
-	s, address := serve(t, DefaultLimits(), func(s *Server) { s.gate.limits.Sessions = 2 })
-	// Both come from one address, which a server refuses; so one is already in.
-	s.begin(context.Background(), origin(loopback), 1)
-	defer func() { clear(s.sessions) }()
+	s, address := serve(t, DefaultLimits())
+	// Two from one address are refused, so one that is in already stands for
+	// another address.
+	defer s.end(s.begin(context.Background(), origin(loopback), 1))
 	result, err := Measure(context.Background(), address, quick())
 	require.NoError(t, err)
 	for _, m := range result.Measurements {

@@ -36,8 +36,10 @@ func (l Limits) Validate() error {
 	}{
 		{"sessions", uint64(l.Sessions), 1, 1000},
 		{"streams", uint64(l.Streams), 1, MaxStreams},
-		{"milliseconds a direction", uint64(l.Duration.Milliseconds()),
-			uint64((MinDuration + warmUp).Milliseconds()), uint64((MaxDuration + warmUp).Milliseconds())},
+		{
+			"milliseconds a direction", uint64(l.Duration.Milliseconds()),
+			uint64((MinDuration + warmUp).Milliseconds()), uint64((MaxDuration + warmUp).Milliseconds()),
+		},
 		{"bytes a session", l.Bytes, 1 << 20, 1 << 40},
 		{"sessions a minute", uint64(l.PerMinute), 1, 1000},
 	} {

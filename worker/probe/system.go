@@ -70,10 +70,23 @@ func (h Host) osName() string {
 // hypervisors by what the firmware calls the machine. Clouds that also rent
 // bare metal say so in the product's name.
 var hypervisors = []struct{ part, name string }{
-	{"QEMU", "kvm"}, {"KVM", "kvm"}, {"VMware", "vmware"}, {"VirtualBox", "virtualbox"}, {"innotek", "virtualbox"},
-	{"Microsoft Corporation Virtual Machine", "hyperv"}, {"Xen", "xen"}, {"Bochs", "bochs"}, {"Parallels", "parallels"},
-	{"BHYVE", "bhyve"}, {"Google Compute Engine", "kvm"}, {"Amazon EC2", "kvm"}, {"DigitalOcean", "kvm"},
-	{"OpenStack", "kvm"}, {"Alibaba Cloud", "kvm"}, {"Hetzner vServer", "kvm"}, {"Apple Virtualization", "apple"},
+	{"QEMU", "kvm"},
+	{"KVM", "kvm"},
+	{"VMware", "vmware"},
+	{"VirtualBox", "virtualbox"},
+	{"innotek", "virtualbox"},
+	{"Microsoft Corporation Virtual Machine", "hyperv"},
+	{"Xen", "xen"},
+	{"Bochs", "bochs"},
+	{"Parallels", "parallels"},
+	{"BHYVE", "bhyve"},
+	{"Google Compute Engine", "kvm"},
+	{"Amazon EC2", "kvm"},
+	{"DigitalOcean", "kvm"},
+	{"OpenStack", "kvm"},
+	{"Alibaba Cloud", "kvm"},
+	{"Hetzner vServer", "kvm"},
+	{"Apple Virtualization", "apple"},
 }
 
 // hypervisor goes by what each leaves for a guest to find: the firmware's
