@@ -156,5 +156,5 @@ func TestSplitLease(t *testing.T) {
 func TestScratch(t *testing.T) {
 	s := validSpec()
 	s.Volumes = volumes(2, 16)
-	require.EqualValues(t, 32, s.ScratchMiB())
+	require.EqualValues(t, 64-2*16-1, s.ScratchMiB(), "what two volumes and the log leave")
 }
