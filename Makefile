@@ -25,6 +25,9 @@ LDFLAGS = -X $(SDK_VERSION_PKG).Name=isuncoin \
 BUILD_FLAGS = $(if $(RELEASE),-trimpath) -tags '$(BUILD_TAGS)' -ldflags '$(call LDFLAGS,$(1))'
 BINARIES := isunchaind isun-worker isun
 
+# NVIDIA's header marks what older drivers need as deprecated, a hundred lines at the first build.
+export CGO_CFLAGS ?= -O2 -g -Wno-deprecated-declarations
+
 # One package's tests on a busy two-core machine need minutes, never this long.
 TEST_TIMEOUT ?= 20m
 TEST_FLAGS ?=
@@ -87,6 +90,7 @@ RAPID_SEED ?= 1
 .PHONY: test
 test: build ## everything that must pass: unit, integration and end-to-end tests
 	@scripts/ensure-docker.sh
+	@scripts/ensure-opencl.sh
 	@# The end-to-end tests run by themselves, after the others: they measure time.
 	@status=0; set -x; \
 	RAPID_SEED=$(RAPID_SEED) $(GO_TEST) $$(go list ./... | grep -v '/tests/e2e$$') || status=1; \
@@ -96,7 +100,8 @@ test: build ## everything that must pass: unit, integration and end-to-end tests
 .PHONY: test-race
 test-race: ## the worker, the clients and the image library under the race detector
 	@scripts/ensure-docker.sh
-	$(GO_TEST) -race ./worker/... ./client/... ./uai/...
+	@scripts/ensure-opencl.sh
+	$(GO_TEST) -race ./worker/... ./client/... ./uai/... ./examples/...
 
 .PHONY: test-sim
 test-sim: ## random transactions against the whole chain (SIM_SEEDS, SIM_BLOCKS, SIM_BLOCK_SIZE)
@@ -134,6 +139,7 @@ fuzz: ## every fuzz target for FUZZ_TIME
 .PHONY: bench
 bench: build ## what things cost, into build/bench/report.json (BENCH chooses by pattern, BENCH_TIME how long each)
 	@scripts/ensure-docker.sh
+	@scripts/ensure-opencl.sh
 	@# One package at a time: they measure time.
 	ISUN_BIN='$(CURDIR)/build' ISUN_BENCH_REPORT='$(CURDIR)/build/bench/report.json' go test -p 1 -run '^$$' \
 		-bench '$(BENCH)' -benchtime $(BENCH_TIME) -benchmem -timeout 120m ./tests/bench/...
