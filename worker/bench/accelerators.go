@@ -44,7 +44,9 @@ func measureDevices(
 	out := make([]Accelerator, 0, len(devices))
 	var measurements []measure.Measurement
 	for _, d := range devices {
-		step(d)
+		if opts.measures(d, offer, busy) {
+			step(d)
+		}
 		a, measured, err := measureDevice(ctx, d, offer, busy, opts)
 		if err != nil {
 			return nil, nil, err
@@ -60,6 +62,26 @@ func measureDevices(
 	return out, measurements, nil
 }
 
+// keptBack says why a device is not for rent; empty if it is.
+func keptBack(d accel.FoundDevice, offer config.Offer) string {
+	switch {
+	case d.Kind == accel.KindCPU:
+		return "it is a processor, which counts as such already"
+	case !d.Offered:
+		return cmp.Or(d.Unusable, "it cannot be rented out")
+	case offer.Keeps(d.ID):
+		return "offer.keep_devices keeps it"
+	}
+	return ""
+}
+
+// measures says whether a device is measured: one that nobody can rent would
+// only take time.
+func (o deviceOptions) measures(d accel.FoundDevice, offer config.Offer, busy map[string]sunstypes.Accelerator) bool {
+	_, held := busy[d.ID]
+	return !held && (o.all || keptBack(d, offer) == "")
+}
+
 // measureDevice fails only when ctx ends; any other failure is the reason why
 // the device is not offered.
 func measureDevice(
@@ -72,16 +94,9 @@ func measureDevice(
 		a.Accelerator, a.Offered, a.Reason = held, true, "a placement holds it: its earlier figures stay"
 		return a, nil, nil
 	}
-	switch {
-	case d.Kind == accel.KindCPU:
-		a.Reason = "it is a processor, which counts as such already"
-	case !d.Offered:
-		a.Reason = cmp.Or(d.Unusable, "it cannot be rented out")
-	case offer.Keeps(d.ID):
-		a.Reason = "offer.keep_devices keeps it"
-	}
-	if a.Reason != "" && !opts.all {
-		return a, nil, nil // nobody can rent it: measuring it would only take time
+	a.Reason = keptBack(d, offer)
+	if !opts.measures(d, offer, busy) {
+		return a, nil, nil
 	}
 	ctx, cancel := context.WithTimeoutCause(ctx, deviceTimeout, errDeviceSlow)
 	defer cancel()

@@ -177,8 +177,10 @@ func (r *runner) plan() {
 			return r.line(ctx, endpoint, direction)
 		})
 	}
-	for range r.devices {
-		r.total += r.perDevice()
+	for _, d := range r.devices {
+		if r.deviceOptions().measures(d, r.Offer, r.busy()) {
+			r.total += r.perDevice()
+		}
 	}
 	if len(r.devices) > 0 {
 		r.steps = append(r.steps, step{do: r.accelerators})
@@ -214,22 +216,31 @@ func (r *runner) line(ctx context.Context, endpoint string, d time.Duration) err
 	for i := range result.Measurements {
 		result.Measurements[i].Device = endpoint
 	}
+	r.report.Host.Network.SeenAs(result.PublicAddress)
 	return r.took(result.Measurements, []string{
 		fmt.Sprintf("%s sees this machine as %s", endpoint, result.PublicAddress),
 	}, nil)
 }
 
-func (r *runner) accelerators(ctx context.Context) error {
+func (r *runner) deviceOptions() deviceOptions {
+	return deviceOptions{
+		BenchOptions: accel.BenchOptions{Seed: Seed, Duration: r.perDevice() / 3},
+		all:          slices.Contains(r.Only, ResourceAccelerators), // asked for by name
+	}
+}
+
+// busy are the devices that placements hold, by id.
+func (r *runner) busy() map[string]sunstypes.Accelerator {
 	busy := make(map[string]sunstypes.Accelerator, len(r.Busy))
 	for _, a := range r.Busy {
 		busy[a.DeviceID] = a
 	}
+	return busy
+}
+
+func (r *runner) accelerators(ctx context.Context) error {
 	each := r.perDevice()
-	opts := deviceOptions{
-		BenchOptions: accel.BenchOptions{Seed: Seed, Duration: each / 3},
-		all:          slices.Contains(r.Only, ResourceAccelerators), // asked for by name
-	}
-	devices, m, err := measureDevices(ctx, r.devices, r.Offer, busy, r.Bundle.Accelerator, opts, func(d accel.FoundDevice) {
+	devices, m, err := measureDevices(ctx, r.devices, r.Offer, r.busy(), r.Bundle.Accelerator, r.deviceOptions(), func(d accel.FoundDevice) {
 		r.announce(step{name: d.Model, expected: each})
 		r.before += each
 	})

@@ -187,12 +187,14 @@ func resourceTable(m measured) *format.Table {
 func acceleratorTable(devices []bench.Accelerator) *format.Table {
 	table := format.NewTable("accelerator", "model", ">memory", ">bandwidth", ">fp32", ">SUNS", "")
 	for _, a := range devices {
-		suns := "-"
+		suns, bandwidth, fp32 := "-", "-", "-" // not measured, where nobody can rent it
 		if a.Offered {
 			suns = format.SUNS(a.MilliSuns)
 		}
-		table.Add(a.DeviceID, a.Model, fmt.Sprintf("%d MiB", a.MemoryMiB), fmt.Sprintf("%d MB/s", a.MemoryBandwidthMbs),
-			fmt.Sprintf("%d GFLOP/s", a.Fp32Gflops), suns, a.Reason)
+		if a.Fp32Gflops > 0 {
+			bandwidth, fp32 = fmt.Sprintf("%d MB/s", a.MemoryBandwidthMbs), fmt.Sprintf("%d GFLOP/s", a.Fp32Gflops)
+		}
+		table.Add(a.DeviceID, a.Model, fmt.Sprintf("%d MiB", a.MemoryMiB), bandwidth, fp32, suns, a.Reason)
 	}
 	return table
 }
