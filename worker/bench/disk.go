@@ -9,7 +9,6 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"sync/atomic"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -60,7 +59,7 @@ func Disk(ctx context.Context, dir string, free uint64, d time.Duration) ([]meas
 	if !direct {
 		notes = append(notes, fmt.Sprintf("disk: the file system of %s takes no direct I/O: what was read may come from memory", dir))
 	}
-	t := &diskTest{file: file, direct: direct, size: int64(size), each: d / 5}
+	t := &diskTest{file: file, direct: direct, size: int64(size), each: d / 6}
 	measurements, err := t.run(ctx)
 	if err != nil {
 		return nil, notes, fmt.Errorf("measure disk: %w", err)
@@ -122,12 +121,15 @@ type diskTest struct {
 	each   time.Duration
 	// written of the file; everything after goes by it.
 	written int64
-	// again has a bit for each page that was written a second time.
-	again  []atomic.Bool
+	// again says of each page whether it was written at random since.
+	again  []bool
 	digest string
 }
 
 func (t *diskTest) run(ctx context.Context) ([]measure.Measurement, error) {
+	if err := t.lay(ctx); err != nil {
+		return nil, err
+	}
 	var out []measure.Measurement
 	for _, step := range []func(context.Context) (measure.Measurement, error){
 		t.sequentialWrite, t.sequentialRead, t.randomWrite, t.randomRead, t.fsync,
@@ -146,35 +148,59 @@ func (t *diskTest) run(ctx context.Context) ([]measure.Measurement, error) {
 	return out, nil
 }
 
-// sequentialWrite fills the file until it is full or the time is over, but
-// always what the digest is of.
+// lay fills the file until it is full or the time is over, but always what the
+// digest is of. It is not measured: giving a file its place on the disk costs
+// once, and more than writing.
+func (t *diskTest) lay(ctx context.Context) error {
+	// A file system that cannot set space aside takes it as it comes.
+	_ = unix.Fallocate(int(t.file.Fd()), 0, 0, t.size)
+	begin := time.Now()
+	_, err := t.writeChunks(ctx, func(at int64) bool {
+		return at < leastDiskBytes || at < t.size && time.Since(begin) < t.each
+	})
+	if err != nil {
+		return err
+	}
+	t.size, t.again = t.written, make([]bool, t.written/pageBytes)
+	return t.file.Sync()
+}
+
+// sequentialWrite writes what lay wrote once more, over and over.
 func (t *diskTest) sequentialWrite(ctx context.Context) (measure.Measurement, error) {
+	begin := time.Now()
+	taken, err := t.writeChunks(ctx, func(at int64) bool { return at < leastDiskBytes || time.Since(begin) < t.each })
+	if err == nil {
+		err = t.file.Sync()
+	}
+	return rate("disk.sequential_write", "MB/s", taken, chunkBytes/1e6), err
+}
+
+// writeChunks writes one chunk after the other, from the start again at the
+// end.
+func (t *diskTest) writeChunks(ctx context.Context, more func(at int64) bool) ([]measure.Slice, error) {
 	chunk, err := newBuffer(chunkBytes, smallPages)
 	if err != nil {
-		return measure.Measurement{}, err
+		return nil, err
 	}
 	defer chunk.free()
 	var taken []measure.Slice
-	for begin := time.Now(); t.written < t.size && (time.Since(begin) < t.each || t.written < leastDiskBytes); {
+	for at := int64(0); more(at); at += chunkBytes {
 		if err := ctx.Err(); err != nil {
-			return measure.Measurement{}, err
+			return nil, err
 		}
-		t.fill(chunk, t.written/pageBytes)
+		offset := at % t.size
+		t.fill(chunk, offset/pageBytes)
 		started := time.Now()
-		if _, err := t.file.WriteAt(chunk, t.written); err != nil {
-			return measure.Measurement{}, err
+		if _, err := t.file.WriteAt(chunk, offset); err != nil {
+			return nil, err
 		}
-		if err := t.settle(t.written, chunkBytes); err != nil {
-			return measure.Measurement{}, err
+		if err := t.settle(offset, chunkBytes); err != nil {
+			return nil, err
 		}
 		taken = append(taken, measure.Slice{Took: time.Since(started)})
-		t.written += chunkBytes
+		t.written = max(t.written, offset+chunkBytes)
 	}
-	t.again = make([]atomic.Bool, t.written/pageBytes)
-	if err := t.file.Sync(); err != nil {
-		return measure.Measurement{}, err
-	}
-	return rate("disk.sequential_write", "MB/s", taken, chunkBytes/1e6), nil
+	return taken, nil
 }
 
 // settle makes a write reach the disk where direct I/O did not see to that,
@@ -228,61 +254,129 @@ func (t *diskTest) sequentialRead(ctx context.Context) (measure.Measurement, err
 	return rate("disk.sequential_read", "MB/s", taken, chunkBytes/1e6), nil
 }
 
-// access reads or writes a page, and after is done with it outside the count.
+// access is what is done with a page at random: before makes what is written,
+// after takes note of it or checks what was read.
 type access struct {
-	do, after func(page []byte, at int64) error
+	operation     uint16
+	before, after func(page []byte, at int64) error
 }
 
-// random lets several workers read or write pages in seeded disorder, and
-// counts what all of them finish in each step of time.
+// random has several pages at once read or written in seeded disorder, and
+// counts what is finished in each step of time.
 func (t *diskTest) random(ctx context.Context, name string, a access) (measure.Measurement, error) {
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	counts := make([]atomic.Uint32, t.each/diskStep+1)
-	errs := make(chan error, depth)
-	begin := time.Now()
-	for worker := range depth {
-		go func() {
-			err := t.worker(ctx, worker, begin, counts, a)
-			if err != nil {
-				cancel()
-			}
-			errs <- err
-		}()
+	pages, err := newBuffer(depth*pageBytes, smallPages)
+	if err != nil {
+		return measure.Measurement{}, err
 	}
-	var failed error
-	for range depth {
-		if err := <-errs; failed == nil || errors.Is(failed, context.Canceled) && err != nil {
-			failed = err
-		}
+	defer pages.free()
+	r := &randomRun{diskTest: t, access: a, pages: pages, next: sequence(Seed), counts: make([]uint32, t.each/diskStep+1)}
+	queue, err := newAIO(int(t.file.Fd()))
+	switch {
+	case errors.Is(err, errNoAIO) || !t.direct: // without direct I/O a request is done before it is queued
+		err = r.oneByOne(ctx)
+	case err == nil:
+		err = r.atOnce(ctx, queue)
 	}
-	if failed != nil {
-		return measure.Measurement{}, failed
+	if queue != nil {
+		queue.close()
 	}
-	m := ofCounts(counts, time.Since(begin))
+	if err != nil {
+		return measure.Measurement{}, err
+	}
+	m := ofCounts(r.counts, time.Since(r.begin))
 	m.Name, m.Unit = name, "IOPS"
 	return m, nil
 }
 
-func (t *diskTest) worker(ctx context.Context, worker int, begin time.Time, counts []atomic.Uint32, a access) error {
-	page, err := newBuffer(pageBytes, smallPages)
-	if err != nil {
-		return err
+// randomRun is one run of reads or writes at random. Place i of those under
+// way has pages of its own: two writes of one would race.
+type randomRun struct {
+	*diskTest
+	access
+	pages  buffer
+	at     [depth]int64
+	next   sequence
+	begin  time.Time
+	counts []uint32
+}
+
+func (r *randomRun) page(place int) buffer { return r.pages[place*pageBytes : (place+1)*pageBytes] }
+
+// choose takes the next page of a place and makes it ready.
+func (r *randomRun) choose(place int) error {
+	own := uint64(r.written/pageBytes) / depth
+	r.at[place] = int64(r.next.next()%own*depth + uint64(place))
+	return r.before(r.page(place), r.at[place])
+}
+
+// finished counts a page and looks after it.
+func (r *randomRun) finished(place int) error {
+	r.counts[min(int(time.Since(r.begin)/diskStep), len(r.counts)-1)]++
+	return r.after(r.page(place), r.at[place])
+}
+
+func (r *randomRun) over() bool { return time.Since(r.begin) >= r.each }
+
+// atOnce keeps all places under way.
+func (r *randomRun) atOnce(ctx context.Context, queue *aioQueue) error {
+	start := func(place int) error {
+		if err := r.choose(place); err != nil {
+			return err
+		}
+		queue.put(place, r.operation, r.page(place), r.at[place]*pageBytes)
+		return nil
 	}
-	defer page.free()
-	next := sequence(Seed + uint64(worker))
-	// Each worker has pages of its own: two writes of one would race.
-	own := uint64(t.written/pageBytes) / depth
-	for first := true; first || time.Since(begin) < t.each; first = false {
+	r.begin = time.Now()
+	for place := range depth {
+		if err := start(place); err != nil {
+			return err
+		}
+	}
+	for {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		at := int64(next.next()%own*depth + uint64(worker))
-		if err := a.do(page, at); err != nil {
+		if err := queue.submit(); err != nil {
 			return err
 		}
-		counts[min(int(time.Since(begin)/diskStep), len(counts)-1)].Add(1)
-		if err := a.after(page, at); err != nil {
+		if queue.flying == 0 {
+			return nil
+		}
+		err := queue.ended(diskStep, func(place int) error {
+			if err := r.finished(place); err != nil || r.over() {
+				return err
+			}
+			return start(place)
+		})
+		if err != nil {
+			return err
+		}
+	}
+}
+
+// oneByOne has one page under way.
+func (r *randomRun) oneByOne(ctx context.Context) error {
+	r.begin = time.Now()
+	for place := 0; place == 0 || !r.over(); place++ {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		if err := r.choose(place % depth); err != nil {
+			return err
+		}
+		page, offset := r.page(place%depth), r.at[place%depth]*pageBytes
+		var err error
+		if r.operation == aioWrite {
+			if _, err = r.file.WriteAt(page, offset); err == nil {
+				err = r.settle(offset, pageBytes)
+			}
+		} else {
+			_, err = r.file.ReadAt(page, offset)
+		}
+		if err != nil {
+			return err
+		}
+		if err := r.finished(place % depth); err != nil {
 			return err
 		}
 	}
@@ -291,39 +385,33 @@ func (t *diskTest) worker(ctx context.Context, worker int, begin time.Time, coun
 
 // ofCounts leaves out the first step, in which the workers begin, and the
 // last, in which they end; a run of fewer has its mean alone.
-func ofCounts(counts []atomic.Uint32, took time.Duration) measure.Measurement {
+func ofCounts(counts []uint32, took time.Duration) measure.Measurement {
 	if len(counts) < 4 {
 		sum := uint32(0)
-		for i := range counts {
-			sum += counts[i].Load()
+		for _, count := range counts {
+			sum += count
 		}
 		return measure.Rates([]float64{float64(sum) / took.Seconds()}, measure.CalmDevice)
 	}
 	rates := make([]float64, 0, len(counts))
-	for i := range counts[1 : len(counts)-1] {
-		rates = append(rates, float64(counts[i+1].Load())/diskStep.Seconds())
+	for _, count := range counts[1 : len(counts)-1] {
+		rates = append(rates, float64(count)/diskStep.Seconds())
 	}
 	return measure.Rates(rates, measure.CalmDevice)
 }
 
 func (t *diskTest) randomWrite(ctx context.Context) (measure.Measurement, error) {
-	return t.random(ctx, "disk.random_write", access{func(page []byte, at int64) error {
+	return t.random(ctx, "disk.random_write", access{aioWrite, func(page []byte, at int64) error {
 		fillPage(page, at, 1)
-		if _, err := t.file.WriteAt(page, at*pageBytes); err != nil {
-			return err
-		}
-		return t.settle(at*pageBytes, pageBytes)
+		return nil
 	}, func(_ []byte, at int64) error {
-		t.again[at].Store(true)
+		t.again[at] = true
 		return nil
 	}})
 }
 
 func (t *diskTest) randomRead(ctx context.Context) (measure.Measurement, error) {
-	return t.random(ctx, "disk.random_read", access{func(page []byte, at int64) error {
-		_, err := t.file.ReadAt(page, at*pageBytes)
-		return err
-	}, t.check})
+	return t.random(ctx, "disk.random_read", access{aioRead, func([]byte, int64) error { return nil }, t.check})
 }
 
 // fsync is how long a page takes until it survives a loss of power.
@@ -374,7 +462,7 @@ func fillPage(page []byte, at int64, again uint64) {
 func (t *diskTest) check(chunk []byte, first int64) error {
 	for i := range int64(len(chunk) / pageBytes) {
 		again := uint64(0)
-		if t.again[first+i].Load() {
+		if t.again[first+i] {
 			again = 1
 		}
 		next := sequence(Seed ^ mix(uint64(first+i)<<1|again))

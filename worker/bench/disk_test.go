@@ -76,8 +76,7 @@ func TestDiskThatChangesDataIsNoticed(t *testing.T) {
 	require.NoError(t, err)
 	defer file.Close()
 	test := &diskTest{file: file, size: leastDiskBytes, each: time.Millisecond}
-	_, err = test.sequentialWrite(t.Context())
-	require.NoError(t, err)
+	require.NoError(t, test.lay(t.Context()))
 	_, err = test.sequentialRead(t.Context())
 	require.NoError(t, err)
 	_, err = file.WriteAt([]byte{0, 0}, 5*pageBytes+100)
