@@ -28,24 +28,21 @@ var errNoAIO = errors.New("the system has no asynchronous I/O")
 // that keep the low byte first.
 type iocb struct {
 	data      uint64
-	key       uint32
-	rwFlags   uint32
+	_         [2]uint32 // key, flags of the operation
 	operation uint16
-	priority  int16
+	_         int16 // priority
 	fd        uint32
 	buffer    uint64
 	length    uint64
 	offset    int64
-	reserved  uint64
-	flags     uint32
-	eventFD   uint32
+	_         [2]uint64 // reserved, flags, descriptor to tell
 }
 
 type ioEvent struct {
 	data   uint64
-	object uint64
+	_      uint64 // the request's place in memory
 	result int64
-	more   int64
+	_      int64
 }
 
 // The operations of an iocb.

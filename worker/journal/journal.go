@@ -9,6 +9,8 @@
 package journal
 
 import (
+	"bytes"
+	"crypto/sha256"
 	"encoding/binary"
 	"encoding/json"
 	"errors"
@@ -39,6 +41,7 @@ var (
 	versionKey   = []byte("version")
 	sequenceKey  = []byte("sequence")
 	confirmedKey = []byte("confirmed")
+	sealKey      = []byte("seal")
 
 	checksums = crc32.MakeTable(crc32.Castagnoli)
 )
@@ -97,6 +100,9 @@ func open(path string) (j *Journal, err error) {
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 		return nil, fmt.Errorf("journal: %w", err)
 	}
+	if err := checkPages(path); err != nil {
+		return nil, err
+	}
 	db, err := bolt.Open(path, 0o600, &bolt.Options{Timeout: lockTimeout, FreelistType: bolt.FreelistMapType})
 	if errors.Is(err, bolterrors.ErrTimeout) {
 		return nil, fmt.Errorf("%w: %s", ErrInUse, path)
@@ -122,6 +128,9 @@ func openError(err error) error {
 }
 
 func (j *Journal) prepare() error {
+	if err := j.db.View(j.check); err != nil {
+		return err
+	}
 	if err := j.begin(); err != nil {
 		return err
 	}
@@ -147,12 +156,11 @@ func (j *Journal) prepare() error {
 	if found != version {
 		return fmt.Errorf("journal has layout %d, this worker knows %d: use the worker that wrote it", found, version)
 	}
-	return j.db.View(j.check)
+	return j.db.View(checkSeal)
 }
 
-// check looks for what reading records cannot show: a tail that is gone, and a list of free pages that names pages in use,
-// which the next writes would overwrite. It follows after all records were read, as a fault in bbolt's own check, which runs
-// in another goroutine, could not be caught.
+// check looks for a tail that is gone, and for a list of free pages that names
+// pages in use, which the next write would overwrite: so it comes before any.
 func (j *Journal) check(tx *bolt.Tx) error {
 	info, err := os.Stat(j.db.Path())
 	if err != nil {
@@ -181,7 +189,7 @@ func (j *Journal) begin() error {
 	if err != nil || begun {
 		return err
 	}
-	err = j.db.Update(func(tx *bolt.Tx) error {
+	err = j.update(func(tx *bolt.Tx) error {
 		if _, err := tx.CreateBucketIfNotExists(placementsBucket); err != nil {
 			return err
 		}
@@ -238,7 +246,7 @@ func (j *Journal) Update(id leasetypes.PlacementID, change func(*Record)) (Recor
 // UpdateAll changes several records in one write: all of them or none.
 func (j *Journal) UpdateAll(ids []leasetypes.PlacementID, change func(*Record)) ([]Record, error) {
 	records := make([]Record, len(ids))
-	err := j.db.Update(func(tx *bolt.Tx) error {
+	err := j.update(func(tx *bolt.Tx) error {
 		bucket := tx.Bucket(placementsBucket)
 		for i, id := range ids {
 			r := Record{}
@@ -262,7 +270,7 @@ func (j *Journal) UpdateAll(ids []leasetypes.PlacementID, change func(*Record)) 
 
 // Delete forgets placements.
 func (j *Journal) Delete(ids ...leasetypes.PlacementID) error {
-	err := j.db.Update(func(tx *bolt.Tx) error {
+	err := j.update(func(tx *bolt.Tx) error {
 		for _, id := range ids {
 			if err := tx.Bucket(placementsBucket).Delete(key(id)); err != nil {
 				return err
@@ -280,7 +288,7 @@ func (j *Journal) Delete(ids ...leasetypes.PlacementID) error {
 // journal's last one and the chain's, and returns the first. They are on disk
 // as used before any of them is sent.
 func (j *Journal) NextSequence(chain, n uint64) (first uint64, err error) {
-	err = j.db.Update(func(tx *bolt.Tx) error {
+	err = j.update(func(tx *bolt.Tx) error {
 		meta := tx.Bucket(metaBucket)
 		var last uint64
 		if _, err := get(meta, sequenceKey, &last); err != nil {
@@ -308,7 +316,7 @@ type Confirmed struct {
 
 // SetConfirmed remembers the last confirmation.
 func (j *Journal) SetConfirmed(c Confirmed) error {
-	err := j.db.Update(func(tx *bolt.Tx) error { return put(tx.Bucket(metaBucket), confirmedKey, c) })
+	err := j.update(func(tx *bolt.Tx) error { return put(tx.Bucket(metaBucket), confirmedKey, c) })
 	if err != nil {
 		return fmt.Errorf("write journal: %w", err)
 	}
@@ -322,6 +330,49 @@ func (j *Journal) Confirmed() (c Confirmed, ok bool, err error) {
 		return err
 	})
 	return c, ok, err
+}
+
+// update writes in one transaction, sealed.
+func (j *Journal) update(change func(tx *bolt.Tx) error) error {
+	return j.db.Update(func(tx *bolt.Tx) error {
+		if err := change(tx); err != nil {
+			return err
+		}
+		return tx.Bucket(metaBucket).Put(sealKey, seal(tx))
+	})
+}
+
+// seal is a checksum of all there is and of the write's number, so that a
+// state is noticed of which a torn write left some pages as they were: each
+// page may be whole, and all of them together an older state.
+func seal(tx *bolt.Tx) []byte {
+	sum := sha256.New()
+	var length [8]byte
+	binary.BigEndian.PutUint64(length[:], uint64(tx.ID()))
+	sum.Write(length[:])
+	for _, bucket := range [][]byte{metaBucket, placementsBucket} {
+		_ = tx.Bucket(bucket).ForEach(func(key, value []byte) error { // fails only if the function does
+			if bytes.Equal(key, sealKey) {
+				return nil
+			}
+			binary.BigEndian.PutUint32(length[:], uint32(len(key)))
+			binary.BigEndian.PutUint32(length[4:], uint32(len(value)))
+			sum.Write(length[:])
+			sum.Write(key)
+			sum.Write(value)
+			return nil
+		})
+	}
+	return sum.Sum(nil)
+}
+
+// checkSeal compares what there is with its seal; a journal of before there
+// were seals has none.
+func checkSeal(tx *bolt.Tx) error {
+	if kept := tx.Bucket(metaBucket).Get(sealKey); kept != nil && !bytes.Equal(kept, seal(tx)) {
+		return fmt.Errorf("%w: its parts are of different writes", errDamaged)
+	}
+	return nil
 }
 
 func key(id leasetypes.PlacementID) []byte { return []byte(id.String()) }
