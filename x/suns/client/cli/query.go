@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"strconv"
@@ -48,12 +49,12 @@ func newConvertCmd() *cobra.Command {
 
 Of general resources (as flags, or CAPACITY as JSON) it gives what a machine of them offers, bound by the scarcest, what an
 application that needs them must ask for, and each by itself; of each accelerator what it offers. --report reads all of it
-from a benchmark report as node files hold it. --suns gives what so many SUNS are: of general resources what a
+from a benchmark report, as isun-worker bench prints it or as a node file holds it. --suns gives what so many SUNS are: of general resources what a
 tenant gets at least, of an accelerator what it has at least.`,
 		Example: fmt.Sprintf(`  %[1]s query suns convert --cpu 8000 --memory 16384 --storage 262144 --bandwidth 100
   %[1]s query suns convert --accelerator memory_mib=24576,memory_bandwidth_mbs=1008000,fp32_gflops=82600
   %[1]s query suns convert --suns 2.5
-  isun-worker bench -o json | jq .on_chain | %[1]s query suns convert --report -`, version.AppName),
+  isun-worker bench -o json | %[1]s query suns convert --report -`, version.AppName),
 		Args: cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			clientCtx, err := client.GetClientQueryContext(cmd)
@@ -85,7 +86,7 @@ tenant gets at least, of an accelerator what it has at least.`,
 // convertRequest puts together what flags, argument and report ask.
 func convertRequest(cmd *cobra.Command, cdc codec.JSONCodec, args []string) (*types.QueryConvertRequest, error) {
 	req := new(types.QueryConvertRequest)
-	if err := readReport(cmd, cdc, req); err != nil {
+	if err := readReport(cmd, req); err != nil {
 		return nil, err
 	}
 	if len(args) == 1 {
@@ -125,7 +126,34 @@ func convertRequest(cmd *cobra.Command, cdc codec.JSONCodec, args []string) (*ty
 	return req, nil
 }
 
-func readReport(cmd *cobra.Command, cdc codec.JSONCodec, req *types.QueryConvertRequest) error {
+// figure is a number that JSON may have in quotes, as the chain's has.
+type figure uint64
+
+func (f *figure) UnmarshalJSON(text []byte) error {
+	number, err := strconv.ParseUint(strings.Trim(string(text), `"`), 10, 64)
+	*f = figure(number)
+	return err
+}
+
+// measured is what a report is converted by. A worker's own has more in it, and devices that are not for rent.
+type measured struct {
+	Capacity *struct {
+		CPUPoints     figure `json:"cpu_points"`
+		MemoryMiB     figure `json:"memory_mib"`
+		StorageMiB    figure `json:"storage_mib"`
+		BandwidthMbps figure `json:"bandwidth_mbps"`
+	} `json:"capacity"`
+	Accelerators []struct {
+		DeviceID           string `json:"device_id"`
+		Kind               string `json:"kind"`
+		MemoryMiB          figure `json:"memory_mib"`
+		MemoryBandwidthMBs figure `json:"memory_bandwidth_mbs"`
+		Fp32Gflops         figure `json:"fp32_gflops"`
+		Offered            *bool  `json:"offered"`
+	} `json:"accelerators"`
+}
+
+func readReport(cmd *cobra.Command, req *types.QueryConvertRequest) error {
 	name, err := cmd.Flags().GetString(flagReport)
 	if err != nil || name == "" {
 		return err
@@ -134,11 +162,27 @@ func readReport(cmd *cobra.Command, cdc codec.JSONCodec, req *types.QueryConvert
 	if err != nil {
 		return err
 	}
-	var report types.BenchmarkReport
-	if err := cdc.UnmarshalJSON(content, &report); err != nil {
+	var report measured
+	if err := json.Unmarshal(content, &report); err != nil {
 		return fmt.Errorf("%s: %w", name, err)
 	}
-	req.Capacity, req.Accelerators = report.Capacity, report.Accelerators
+	if report.Capacity == nil {
+		return fmt.Errorf("%s: no capacity in it: want a report of isun-worker bench", name)
+	}
+	c := *report.Capacity
+	req.Capacity = types.Capacity{
+		CpuPoints: uint64(c.CPUPoints), MemoryMiB: uint64(c.MemoryMiB),
+		StorageMiB: uint64(c.StorageMiB), BandwidthMbps: uint64(c.BandwidthMbps),
+	}
+	for _, a := range report.Accelerators {
+		if a.Offered != nil && !*a.Offered {
+			continue
+		}
+		req.Accelerators = append(req.Accelerators, types.Accelerator{
+			DeviceID: a.DeviceID, Kind: a.Kind,
+			MemoryMiB: uint64(a.MemoryMiB), MemoryBandwidthMbs: uint64(a.MemoryBandwidthMBs), Fp32Gflops: uint64(a.Fp32Gflops),
+		})
+	}
 	return nil
 }
 

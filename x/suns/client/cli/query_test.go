@@ -20,7 +20,8 @@ func convert(t *testing.T, args ...string) (*types.QueryConvertRequest, error) {
 func TestConvertAsksWhatItsFlagsSay(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "report.json")
 	require.NoError(t, os.WriteFile(file, []byte(`{"version":1,"capacity":{"cpu_points":4000,"memory_mib":"8192"},
-		"accelerators":[{"device_id":"GPU-0","kind":"gpu","memory_mib":"24576"}],"milli_suns":0}`), 0o600))
+		"accelerators":[{"device_id":"GPU-0","kind":"gpu","memory_mib":"24576","offered":true},
+		{"device_id":"kept","memory_mib":1,"offered":false}],"measurements":[],"milli_suns":0}`), 0o600))
 	card := types.Accelerator{MemoryMiB: 24_576, MemoryBandwidthMbs: 1_008_000, Fp32Gflops: 82_600}
 	const cardText = "memory_mib=24576, memory_bandwidth_mbs=1008000,fp32_gflops=82600"
 	for name, tc := range map[string]struct {
