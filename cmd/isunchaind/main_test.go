@@ -72,7 +72,10 @@ func startNetwork(t *testing.T, args ...string) *runningNetwork {
 	require.NoError(t, err)
 	require.NoError(t, cmd.Start())
 	n := &runningNetwork{t: t, cmd: cmd}
-	t.Cleanup(func() { n.signal(syscall.SIGTERM) })
+	t.Cleanup(func() {
+		n.signal(syscall.SIGTERM)
+		_ = cmd.Wait() // or it would write into the folder while that is removed; an error if the test waited already
+	})
 	line, err := bufio.NewReader(out).ReadBytes('\n')
 	require.NoError(t, err, "%s", line)
 	require.NoError(t, json.Unmarshal(line, &n.Network))
