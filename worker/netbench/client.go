@@ -24,6 +24,10 @@ const (
 	fewestPings = 10
 )
 
+// errSpent: a direction has moved its part of what the session may. It ends
+// the direction, and is no failure.
+var errSpent = errors.New("this direction's part of the session is used up")
+
 // client is one session against an endpoint.
 type client struct {
 	endpoint string
@@ -177,12 +181,12 @@ func (c *client) direction(ctx context.Context, r role) ([]sample, error) {
 	if err != nil {
 		return nil, err
 	}
-	var moved atomic.Int64
+	var moved, spent atomic.Int64
 	var running sync.WaitGroup
 	broken := make(chan error, len(conns))
 	end := time.Now().Add(c.opts.Duration + warmUp + stallTimeout)
 	for i, conn := range conns {
-		running.Go(func() { broken <- c.carry(conn, r, uint16(i), end, &moved) })
+		running.Go(func() { broken <- c.carry(conn, r, uint16(i), end, &moved, &spent) })
 	}
 	samples, err := c.watch(ctx, &moved, broken)
 	for _, conn := range conns {
@@ -222,12 +226,19 @@ func (c *client) open(ctx context.Context, r role) ([]net.Conn, error) {
 	return conns, nil
 }
 
-// carry runs one stream until it is aborted.
-func (c *client) carry(conn net.Conn, r role, number uint16, end time.Time, moved *atomic.Int64) error {
+// carry runs one stream until it is aborted, or all streams together have
+// spent the direction's part of what the session may move.
+func (c *client) carry(conn net.Conn, r role, number uint16, end time.Time, moved, spent *atomic.Int64) error {
 	if err := conn.SetDeadline(end); err != nil {
 		return err
 	}
-	s := stream{ring: c.ring, offset: c.ring.start(number), spend: func(int) error { return nil }}
+	most := int64(min(c.hi.maxBytes, 1<<60)) * 2 / 5 // the rest is for what is under way
+	s := stream{ring: c.ring, offset: c.ring.start(number), spend: func(bytes int) error {
+		if spent.Add(int64(bytes)) > most {
+			return errSpent
+		}
+		return nil
+	}}
 	if r == roleDownload {
 		s.conn = steady{Conn: conn, stall: stallTimeout, end: end, read: moved}
 		return s.receive()
@@ -240,18 +251,21 @@ func (c *client) carry(conn net.Conn, r role, number uint16, end time.Time, move
 }
 
 // watch samples progress until the time is over or a direction's part of what
-// the session may move is used up.
+// the session may move is used up, which a fast line can do between two looks:
+// the figure is then that of the time until there.
 func (c *client) watch(ctx context.Context, moved *atomic.Int64, broken <-chan error) ([]sample, error) {
 	ticker := time.NewTicker(sliceEvery)
 	defer ticker.Stop()
 	began := time.Now()
-	most := int64(min(c.hi.maxBytes, 1<<60)) * 2 / 5 // the rest is for what is under way
-	var samples []sample
-	for {
+	samples := []sample{{}}
+	for over := false; !over; {
 		select {
 		case <-ctx.Done():
 			return nil, ctx.Err()
 		case err := <-broken:
+			if over = errors.Is(err, errSpent); over {
+				break
+			}
 			if errors.Is(err, io.EOF) || errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE) {
 				err = fmt.Errorf("the endpoint ended it early: %w", err)
 			}
@@ -260,9 +274,7 @@ func (c *client) watch(ctx context.Context, moved *atomic.Int64, broken <-chan e
 		}
 		now := sample{at: time.Since(began), bytes: moved.Load()}
 		samples = append(samples, now)
-		if now.at >= warmUp+c.opts.Duration || now.bytes >= most {
-			break
-		}
+		over = over || now.at >= warmUp+c.opts.Duration
 	}
 	if last := samples[len(samples)-1]; last.bytes == 0 {
 		return nil, errors.New("nothing arrived: a firewall or a very slow line")

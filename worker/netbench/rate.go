@@ -37,7 +37,7 @@ type sample struct {
 func settled(samples []sample) []sample {
 	from := slices.IndexFunc(samples, func(s sample) bool { return s.at >= warmUp })
 	if from < 0 || len(samples)-from <= windowSlices {
-		from = len(samples) / 2
+		from = (len(samples) - 1) / 2 // two samples make a rate
 	}
 	return samples[from:]
 }
