@@ -112,6 +112,10 @@ func TestScopeOfAddresses(t *testing.T) {
 		"93.184.216.34": ScopePublic, "10.1.2.3": ScopePrivate, "172.31.0.1": ScopePrivate, "192.168.0.1": ScopePrivate,
 		"100.64.0.1": ScopeCGNAT, "100.128.0.1": ScopePublic, "127.0.0.1": ScopeLocal, "169.254.1.1": ScopeLocal,
 		"2a00:1450::1": ScopePublic, "fd00::1": ScopePrivate, "fe80::1": ScopeLocal, "::ffff:10.0.0.1": ScopePrivate,
+		"192.0.2.1": ScopeReserved, "198.51.100.7": ScopeReserved, "203.0.113.255": ScopeReserved, "203.0.114.0": ScopePublic,
+		"192.0.0.1": ScopeReserved, "192.0.1.1": ScopePublic, "198.17.255.255": ScopePublic, "198.18.0.1": ScopeReserved,
+		"198.19.255.255": ScopeReserved, "198.20.0.0": ScopePublic, "0.1.2.3": ScopeReserved, "240.0.0.1": ScopeReserved,
+		"255.255.255.255": ScopeReserved, "2001:db8::1": ScopeReserved, "::ffff:192.0.2.1": ScopeReserved, "2001:db9::1": ScopePublic,
 	} {
 		require.Equal(t, want, ScopeOf(netip.MustParseAddr(address)), address)
 	}

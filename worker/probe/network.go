@@ -64,9 +64,30 @@ const (
 	ScopePrivate Scope = "private" // RFC 1918 and RFC 4193
 	ScopeCGNAT   Scope = "cgnat"   // RFC 6598: the provider's own translation
 	ScopeLocal   Scope = "local"   // this machine or this link only
+	// ScopeReserved addresses are no one's: IANA keeps them for tests, examples
+	// and uses of their own, so whoever has one is not reached from elsewhere.
+	ScopeReserved Scope = "reserved"
 )
 
 var cgnat = netip.MustParsePrefix("100.64.0.0/10")
+
+// reserved is what IANA's registries of special-purpose addresses (RFC 6890)
+// call not globally reachable, beyond what has a scope of its own.
+var reserved = []netip.Prefix{
+	netip.MustParsePrefix("0.0.0.0/8"),       // this network
+	netip.MustParsePrefix("192.0.0.0/24"),    // protocol assignments
+	netip.MustParsePrefix("192.0.2.0/24"),    // examples
+	netip.MustParsePrefix("198.18.0.0/15"),   // measuring devices
+	netip.MustParsePrefix("198.51.100.0/24"), // examples
+	netip.MustParsePrefix("203.0.113.0/24"),  // examples
+	netip.MustParsePrefix("240.0.0.0/4"),     // future use, broadcast
+	netip.MustParsePrefix("64:ff9b:1::/48"),  // translation within a network
+	netip.MustParsePrefix("100::/64"),        // discarded
+	netip.MustParsePrefix("2001:2::/48"),     // measuring devices
+	netip.MustParsePrefix("2001:db8::/32"),   // examples
+	netip.MustParsePrefix("3fff::/20"),       // examples
+	netip.MustParsePrefix("5f00::/16"),       // segment identifiers
+}
 
 // ScopeOf says from where an address can be reached.
 func ScopeOf(a netip.Addr) Scope {
@@ -78,6 +99,8 @@ func ScopeOf(a netip.Addr) Scope {
 		return ScopePrivate
 	case cgnat.Contains(a):
 		return ScopeCGNAT
+	case slices.ContainsFunc(reserved, func(p netip.Prefix) bool { return p.Contains(a) }):
+		return ScopeReserved
 	}
 	return ScopePublic
 }
