@@ -92,6 +92,7 @@ func TestRolesOfOthersAreRefused(t *testing.T) {
 				Agent: by("agent"), Version: 1, Sequence: 99, Entries: entry(assigned),
 			}, leasetypes.ErrPlacementNotStarted},
 			{"the operator checks in", "operator", &sunstypes.MsgCheckIn{Agent: by("operator")}, sunstypes.ErrAgentUnknown},
+			{"the operator sets the contact", "operator", &sunstypes.MsgSetContact{Agent: by("operator")}, sunstypes.ErrAgentUnknown},
 			{"another operator drains", "operator2", &sunstypes.MsgDrainNode{Operator: by("operator2"), Number: 2}, sunstypes.ErrNodeNotFound},
 			{"the agent retires its node", "agent", &sunstypes.MsgRetireNode{Operator: by("agent"), Number: 1}, sunstypes.ErrNodeNotFound},
 			{"the agent takes the reward", "agent", &sunstypes.MsgWithdrawRewards{Operator: by("agent"), Number: 1}, sunstypes.ErrNodeNotFound},

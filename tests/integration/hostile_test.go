@@ -1,6 +1,7 @@
 package integration_test
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"slices"
@@ -210,6 +211,10 @@ func (b *busy) nodeMessages() []signedMsg {
 			AgentPubKey: replaced.AgentPubKey, AgentSignature: replaced.AgentSignature,
 		}, "operator"},
 		{&sunstypes.MsgCheckIn{Agent: b.addr("agent")}, "agent"},
+		{&sunstypes.MsgSetContact{
+			Agent: b.addr("agent"), EncryptionKey: bytes.Repeat([]byte{9}, sunstypes.EncryptionKeyBytes),
+			Addresses: []string{"/ip4/203.0.113.7/tcp/8444"},
+		}, "agent"},
 		{&sunstypes.MsgDrainNode{Operator: operator, Number: 1}, "operator"},
 		{&sunstypes.MsgResumeNode{Operator: operator, Number: 2}, "operator"},
 		{&sunstypes.MsgRetireNode{Operator: operator, Number: 1}, "operator"},

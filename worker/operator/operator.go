@@ -34,6 +34,7 @@ const feePeriod = 24 * time.Hour
 func agentMessages() []string {
 	return []string{
 		sdk.MsgTypeURL(&sunstypes.MsgCheckIn{}),
+		sdk.MsgTypeURL(&sunstypes.MsgSetContact{}),
 		sdk.MsgTypeURL(&leasetypes.MsgStartPlacement{}),
 		sdk.MsgTypeURL(&leasetypes.MsgRejectPlacement{}),
 		sdk.MsgTypeURL(&audittypes.MsgAttestUsage{}),

@@ -91,7 +91,7 @@ func TestJoinRegistersAndGrantsInOneTransaction(t *testing.T) {
 	limited, ok := allowance.(*feegrant.AllowedMsgAllowance)
 	require.True(t, ok)
 	require.ElementsMatch(t, []string{
-		"/isun.suns.v1.MsgCheckIn", "/isun.lease.v1.MsgStartPlacement",
+		"/isun.suns.v1.MsgCheckIn", "/isun.suns.v1.MsgSetContact", "/isun.lease.v1.MsgStartPlacement",
 		"/isun.lease.v1.MsgRejectPlacement", "/isun.audit.v1.MsgAttestUsage",
 	}, limited.AllowedMessages, "the hot key does nothing else at the owner's cost")
 	inner, err := limited.GetAllowance()

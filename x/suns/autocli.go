@@ -44,6 +44,14 @@ func queryCommands() *autocliv1.ServiceCommandDescriptor {
 				PositionalArgs: []*autocliv1.PositionalArgDescriptor{{ProtoField: "agent"}},
 			},
 			{
+				RpcMethod:      "Contact",
+				Use:            "contact OPERATOR NUMBER",
+				Short:          "Show how a node is reached in iSunCloud, and the key that secrets are sealed to",
+				Example:        fmt.Sprintf("%s query suns contact isun1... 1", version.AppName),
+				PositionalArgs: nodeArgs(),
+			},
+			{RpcMethod: "Contacts", Use: "contacts", Short: "List how the nodes are reached in iSunCloud"},
+			{
 				RpcMethod:   "Nodes",
 				Use:         "nodes",
 				Short:       "List all nodes, or an operator's",
@@ -74,6 +82,14 @@ func txCommands() *autocliv1.ServiceCommandDescriptor {
 			{RpcMethod: "RegisterNode", Skip: true},
 			{RpcMethod: "UpdateNode", Skip: true},
 			{RpcMethod: "CheckIn", Use: "check-in", Short: "Say that the node is alive whose agent is --from"},
+			{
+				RpcMethod: "SetContact",
+				Use:       "set-contact ENCRYPTION-KEY [ADDRESS...]",
+				Short:     "Say how the node is reached in iSunCloud whose agent is --from; the worker does so by itself",
+				Example: fmt.Sprintf("%s tx suns set-contact \"$(head -c 32 key.pub | base64)\" /ip4/203.0.113.7/tcp/8444 --from agent",
+					version.AppName),
+				PositionalArgs: []*autocliv1.PositionalArgDescriptor{{ProtoField: "encryption_key"}, {ProtoField: "addresses", Varargs: true}},
+			},
 			{
 				RpcMethod:      "DrainNode",
 				Use:            "drain-node NUMBER",

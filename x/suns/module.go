@@ -148,6 +148,7 @@ func (am AppModule) WeightedOperationsX(weights simsx.WeightSource, registry sim
 	registry.Add(weights.Get("msg_register_node", 40), simulation.MsgRegisterNodeFactory(am.keeper))
 	registry.Add(weights.Get("msg_update_node", 15), simulation.MsgUpdateNodeFactory(am.keeper))
 	registry.Add(weights.Get("msg_check_in", 120), simulation.MsgCheckInFactory(am.keeper))
+	registry.Add(weights.Get("msg_set_contact", 20), simulation.MsgSetContactFactory(am.keeper))
 	registry.Add(weights.Get("msg_drain_node", 10), simulation.MsgDrainNodeFactory(am.keeper))
 	registry.Add(weights.Get("msg_resume_node", 10), simulation.MsgResumeNodeFactory(am.keeper))
 	registry.Add(weights.Get("msg_retire_node", 8), simulation.MsgRetireNodeFactory(am.keeper))

@@ -122,5 +122,8 @@ func (k *Keeper) forget(ctx context.Context, key types.NodeKey) error {
 	if err := k.PayoutPlaces.Remove(ctx, key); err != nil {
 		return err
 	}
+	if err := k.Contacts.Remove(ctx, key); err != nil {
+		return err
+	}
 	return k.Rewards.Remove(ctx, key)
 }

@@ -35,6 +35,10 @@ func FuzzMsg(f *testing.F) {
 		&types.MsgWithdrawRewards{Operator: operator, Number: 1},
 		&types.MsgUpdateParams{Authority: authority, Params: types.DefaultParams()},
 		&types.MsgRetryQuarantined{Authority: authority, Number: 1},
+		&types.MsgSetContact{
+			Agent:         sdk.AccAddress(testkit.Key(agentName("alice", 1)).PubKey().Address()).String(),
+			EncryptionKey: testkit.Digest("key"), Addresses: []string{"/ip4/203.0.113.7/tcp/8444"},
+		},
 	}, func(t *testing.T) testkit.FuzzTarget {
 		chain := newFixture(t)
 		chain.register("alice", 1)

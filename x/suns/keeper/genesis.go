@@ -30,6 +30,15 @@ func (k *Keeper) InitGenesis(ctx context.Context, genesis *types.GenesisState) e
 			return fmt.Errorf("node %s: %w", node.Node.ID, err)
 		}
 	}
+	for _, contact := range genesis.Contacts {
+		key, err := contact.Node.Key()
+		if err != nil {
+			return err
+		}
+		if err := k.Contacts.Set(ctx, key, contact); err != nil {
+			return err
+		}
+	}
 	if err := types.ImportPayouts(ctx, k.PayoutQueue, genesis.Payouts); err != nil {
 		return err
 	}
@@ -160,6 +169,13 @@ func (k *Keeper) ExportGenesis(ctx context.Context) (*types.GenesisState, error)
 		}
 		exported.UnbondingMs = unbonding[node.ID]
 		genesis.Nodes = append(genesis.Nodes, exported)
+		return false, nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	err = k.Contacts.Walk(ctx, nil, func(_ types.NodeKey, contact types.Contact) (bool, error) {
+		genesis.Contacts = append(genesis.Contacts, contact)
 		return false, nil
 	})
 	if err != nil {

@@ -43,6 +43,8 @@ func lively(t *testing.T) *fixture {
 	f.NextBlock(time.Second)
 	require.Equal(t, types.NODE_STATUS_UNRESPONSIVE, f.node(dora).Status)
 	f.checkIn(alice)
+	require.NoError(t, f.setContact(contactOf("alice", 1)))
+	require.NoError(t, f.setContact(contactOf("dora", 1)))
 	require.NoError(t, f.keeper.Reserve(f.Ctx, alice, 1_500, []string{"GPU-0"}))
 	f.retire(carol)
 	f.retire(f.register("carol", 2))
@@ -261,6 +263,14 @@ func TestGenesisRefusesHostileInput(t *testing.T) {
 		"more owed than left": func(g *types.GenesisState) {
 			retired(g).Reward = types.NodeReward{Epoch: g.EpochRewards[0].Epoch, Weight: types.MaxNodeMilliSuns, Accrued: math.ZeroInt()}
 		},
+		"contact of no node":    func(g *types.GenesisState) { g.Contacts[0].Node.Number = 9 },
+		"contact twice":         func(g *types.GenesisState) { g.Contacts[1] = g.Contacts[0] },
+		"contacts out of order": func(g *types.GenesisState) { g.Contacts[0], g.Contacts[1] = g.Contacts[1], g.Contacts[0] },
+		"contact in upper case": func(g *types.GenesisState) {
+			g.Contacts[0].Node.Operator = strings.ToUpper(g.Contacts[0].Node.Operator)
+		},
+		"contact without a key":   func(g *types.GenesisState) { g.Contacts[0].EncryptionKey = nil },
+		"contact of no address":   func(g *types.GenesisState) { g.Contacts[0].Addresses = []string{"x"} },
 		"payout of no node":       func(g *types.GenesisState) { g.Payouts[0].Node.Number = 0 },
 		"payout twice":            func(g *types.GenesisState) { g.Payouts = append(g.Payouts, g.Payouts[0]) },
 		"payout beyond time":      func(g *types.GenesisState) { g.Payouts[0].DueMs = ^uint64(0) },

@@ -18,7 +18,7 @@ func (k *Keeper) AllInvariants(ctx context.Context) error {
 		return err
 	}
 	for _, check := range []func(context.Context, sums) error{
-		k.checkBonds, k.checkRewardPool, k.checkSupply, k.checkEpoch, k.checkQueues,
+		k.checkBonds, k.checkRewardPool, k.checkSupply, k.checkEpoch, k.checkQueues, k.checkContacts,
 	} {
 		if err := check(ctx, totals); err != nil {
 			return err

@@ -50,6 +50,9 @@ type Keeper struct {
 	// PayoutPlaces: (operator, number) -> where the node stood last in PayoutQueue
 	PayoutPlaces collections.Map[types.NodeKey, uint64]
 
+	// Contacts: (operator, number) -> how others reach the node in iSunCloud
+	Contacts collections.Map[types.NodeKey, types.Contact]
+
 	// Rewards: (operator, number) -> the node's side of the maintenance reward
 	Rewards collections.Map[types.NodeKey, types.NodeReward]
 	// PendingCheckIns: (operator, number) -> what the block's end counts into epochs; empty between blocks
@@ -92,6 +95,8 @@ func NewKeeper(
 		UnbondingQueue: duequeue.NewQueue(sb, types.UnbondingQueuePrefix, "unbonding_queue", node).Waking(calm),
 		PayoutQueue:    duequeue.NewQueue(sb, types.PayoutQueuePrefix, "payout_queue", node).Waking(calm),
 		PayoutPlaces:   collections.NewMap(sb, types.PayoutPlacesPrefix, "payout_places", node, collections.Uint64Value),
+
+		Contacts: collections.NewMap(sb, types.ContactsPrefix, "contacts", node, codec.CollValue[types.Contact](cdc)),
 
 		Rewards: collections.NewMap(sb, types.RewardsPrefix, "rewards", node, codec.CollValue[types.NodeReward](cdc)),
 		PendingCheckIns: collections.NewMap(

@@ -44,6 +44,15 @@ func (m msgServer) CheckIn(ctx context.Context, msg *types.MsgCheckIn) (*types.M
 	return &types.MsgCheckInResponse{}, m.k.RecordCheckIn(ctx, node.ID)
 }
 
+// SetContact implements types.MsgServer.
+func (m msgServer) SetContact(ctx context.Context, msg *types.MsgSetContact) (*types.MsgSetContactResponse, error) {
+	agent, err := sdk.AccAddressFromBech32(msg.Agent)
+	if err != nil {
+		return nil, types.ErrAgentUnknown.Wrapf("agent %.100q: %s", msg.Agent, err)
+	}
+	return &types.MsgSetContactResponse{}, m.k.SetContact(ctx, agent, msg.EncryptionKey, msg.Addresses)
+}
+
 // DrainNode implements types.MsgServer.
 func (m msgServer) DrainNode(ctx context.Context, msg *types.MsgDrainNode) (*types.MsgDrainNodeResponse, error) {
 	id := types.NodeID{Operator: msg.Operator, Number: msg.Number}

@@ -108,6 +108,29 @@ func (q queryServer) Nodes(ctx context.Context, req *types.QueryNodesRequest) (*
 	return &types.QueryNodesResponse{Nodes: nodes, Pagination: next}, err
 }
 
+// Contact implements types.QueryServer.
+func (q queryServer) Contact(ctx context.Context, req *types.QueryContactRequest) (*types.QueryContactResponse, error) {
+	if req == nil {
+		return nil, errEmptyRequest
+	}
+	contact, err := q.k.GetContact(ctx, types.NodeID{Operator: req.Operator, Number: req.Number})
+	return &types.QueryContactResponse{Contact: contact}, queryError(err)
+}
+
+// Contacts implements types.QueryServer.
+func (q queryServer) Contacts(ctx context.Context, req *types.QueryContactsRequest) (*types.QueryContactsResponse, error) {
+	if req == nil {
+		return nil, errEmptyRequest
+	}
+	page, err := paging.Bounded(req.Pagination)
+	if err != nil {
+		return nil, err
+	}
+	contacts, next, err := query.CollectionPaginate(ctx, q.k.Contacts, page,
+		func(_ types.NodeKey, contact types.Contact) (types.Contact, error) { return contact, nil })
+	return &types.QueryContactsResponse{Contacts: contacts, Pagination: next}, err
+}
+
 // Epoch implements types.QueryServer.
 func (q queryServer) Epoch(ctx context.Context, _ *types.QueryEpochRequest) (*types.QueryEpochResponse, error) {
 	epoch, err := q.k.CurrentEpoch(ctx)
@@ -219,7 +242,8 @@ var errEmptyRequest = status.Error(codes.InvalidArgument, "empty request")
 // queryError gives an error of the module its gRPC code.
 func queryError(err error) error {
 	switch {
-	case errors.Is(err, types.ErrNodeNotFound), errors.Is(err, types.ErrAgentUnknown), errors.Is(err, collections.ErrNotFound):
+	case errors.Is(err, types.ErrNodeNotFound), errors.Is(err, types.ErrAgentUnknown), errors.Is(err, types.ErrContactNotFound),
+		errors.Is(err, collections.ErrNotFound):
 		return status.Error(codes.NotFound, err.Error())
 	case errors.Is(err, types.ErrInvalidNodeID):
 		return status.Error(codes.InvalidArgument, err.Error())

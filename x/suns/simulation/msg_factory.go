@@ -116,6 +116,22 @@ func MsgCheckInFactory(k *keeper.Keeper) factory[*types.MsgCheckIn] {
 	}
 }
 
+// MsgSetContactFactory sets the contact of some node, at times without an address.
+func MsgSetContactFactory(k *keeper.Keeper) factory[*types.MsgSetContact] {
+	return func(ctx context.Context, data *simsx.ChainDataSource, reporter simsx.SimulationReporter) ([]simsx.SimAccount, *types.MsgSetContact) {
+		node, _, ok := anyNode(ctx, k, data, reporter, types.Node.Live)
+		if !ok {
+			return nil, nil
+		}
+		msg := &types.MsgSetContact{Agent: node.Agent, EncryptionKey: make([]byte, types.EncryptionKeyBytes)}
+		data.Rand().Read(msg.EncryptionKey)
+		for i := range data.Rand().Intn(types.MaxContactAddresses + 1) {
+			msg.Addresses = append(msg.Addresses, fmt.Sprintf("/ip4/203.0.113.%d/tcp/8444", i))
+		}
+		return []simsx.SimAccount{data.GetAccount(reporter, node.Agent)}, msg
+	}
+}
+
 // MsgDrainNodeFactory drains an active node.
 func MsgDrainNodeFactory(k *keeper.Keeper) factory[*types.MsgDrainNode] {
 	return onNode(k, withStatus(types.NODE_STATUS_ACTIVE), func(id types.NodeID) *types.MsgDrainNode {

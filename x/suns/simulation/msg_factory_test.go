@@ -66,6 +66,7 @@ func TestFactoriesMakeValidMessages(t *testing.T) {
 				simulation.MsgRegisterNodeFactory(c.keeper), simulation.MsgRegisterNodeFactory(c.keeper),
 				simulation.MsgUpdateNodeFactory(c.keeper), simulation.MsgCheckInFactory(c.keeper),
 				simulation.MsgCheckInFactory(c.keeper), simulation.MsgDrainNodeFactory(c.keeper),
+				simulation.MsgSetContactFactory(c.keeper),
 				simulation.MsgResumeNodeFactory(c.keeper), simulation.MsgRetireNodeFactory(c.keeper),
 				simulation.MsgWithdrawRewardsFactory(c.keeper), simulation.MsgUpdateParamsFactory(),
 			}
@@ -78,7 +79,7 @@ func TestFactoriesMakeValidMessages(t *testing.T) {
 				c.NextBlock(time.Duration(c.random.Intn(3600)) * time.Second)
 			}
 			for _, name := range []string{
-				"RegisterNode", "UpdateNode", "CheckIn", "DrainNode", "ResumeNode", "RetireNode", "WithdrawRewards", "UpdateParams",
+				"RegisterNode", "UpdateNode", "CheckIn", "SetContact", "DrainNode", "ResumeNode", "RetireNode", "WithdrawRewards", "UpdateParams",
 			} {
 				require.Positive(t, delivered["Msg"+name], name)
 			}
@@ -110,6 +111,8 @@ func handle(ctx context.Context, server types.MsgServer, msg sdk.Msg) (err error
 		_, err = server.UpdateNode(ctx, m)
 	case *types.MsgCheckIn:
 		_, err = server.CheckIn(ctx, m)
+	case *types.MsgSetContact:
+		_, err = server.SetContact(ctx, m)
 	case *types.MsgDrainNode:
 		_, err = server.DrainNode(ctx, m)
 	case *types.MsgResumeNode:

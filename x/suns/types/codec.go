@@ -13,6 +13,7 @@ func RegisterLegacyAminoCodec(cdc *codec.LegacyAmino) {
 	legacy.RegisterAminoMsg(cdc, &MsgRegisterNode{}, "isun/suns/MsgRegisterNode")
 	legacy.RegisterAminoMsg(cdc, &MsgUpdateNode{}, "isun/suns/MsgUpdateNode")
 	legacy.RegisterAminoMsg(cdc, &MsgCheckIn{}, "isun/suns/MsgCheckIn")
+	legacy.RegisterAminoMsg(cdc, &MsgSetContact{}, "isun/suns/MsgSetContact")
 	legacy.RegisterAminoMsg(cdc, &MsgDrainNode{}, "isun/suns/MsgDrainNode")
 	legacy.RegisterAminoMsg(cdc, &MsgResumeNode{}, "isun/suns/MsgResumeNode")
 	legacy.RegisterAminoMsg(cdc, &MsgRetireNode{}, "isun/suns/MsgRetireNode")
@@ -25,7 +26,7 @@ func RegisterLegacyAminoCodec(cdc *codec.LegacyAmino) {
 // RegisterInterfaces registers the messages.
 func RegisterInterfaces(registry codectypes.InterfaceRegistry) {
 	registry.RegisterImplementations((*sdk.Msg)(nil),
-		&MsgRegisterNode{}, &MsgUpdateNode{}, &MsgCheckIn{}, &MsgDrainNode{},
+		&MsgRegisterNode{}, &MsgUpdateNode{}, &MsgCheckIn{}, &MsgSetContact{}, &MsgDrainNode{},
 		&MsgResumeNode{}, &MsgRetireNode{}, &MsgWithdrawRewards{}, &MsgUpdateParams{},
 		&MsgRetryQuarantined{},
 	)

@@ -31,4 +31,6 @@ var (
 	ErrBrokenInvariant     = errorsmod.Register(ModuleName, 26, "invariant is broken")
 	ErrSettledTwice        = errorsmod.Register(ModuleName, 27, "node settled two epochs in one block")
 	ErrCapacityOutOfBounds = errorsmod.Register(ModuleName, 28, "resources are out of bounds")
+	ErrInvalidContact      = errorsmod.Register(ModuleName, 29, "contact is not valid")
+	ErrContactNotFound     = errorsmod.Register(ModuleName, 30, "node has set no contact")
 )

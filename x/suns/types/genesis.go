@@ -44,6 +44,9 @@ func (g GenesisState) Validate() error {
 	if err := g.validateNodes(); err != nil {
 		return err
 	}
+	if err := g.validateContacts(); err != nil {
+		return err
+	}
 	if err := g.validateEpochs(); err != nil {
 		return err
 	}

@@ -38,4 +38,5 @@ var (
 	PayoutPlacesPrefix     = collections.NewPrefix(19)
 	CalmUntilPrefix        = collections.NewPrefix(20)
 	CalmPushedPrefix       = collections.NewPrefix(21)
+	ContactsPrefix         = collections.NewPrefix(22)
 )

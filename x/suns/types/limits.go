@@ -36,6 +36,10 @@ const (
 	MaxVendorBytes   = 32
 	MaxModelBytes    = 64
 
+	// MaxContactAddresses and MaxContactAddressBytes bound what whoever looks for a node has to read and dial.
+	MaxContactAddresses    = 8
+	MaxContactAddressBytes = 256
+
 	// MaxClockMs is 285,000 years on the chain clock: times in state stay below it, so a duration added to one fits 64 bits.
 	MaxClockMs uint64 = 1 << 53
 
