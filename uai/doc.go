@@ -1,5 +1,5 @@
 // Package uai reads, verifies and writes the image format of the network: an
-// OCI image layout folder, in which an image is named by the digest of its
+// OCI image layout, a folder or an archive of one, in which an image is named by the digest of its
 // index. That digest is what the chain stores; everything below it is checked
 // byte for byte, so it does not matter whose folder the bytes came from.
 //
@@ -35,9 +35,18 @@ type Limits struct {
 	// UnpackedBytes bounds the unpacked layers of one variant: a few packed
 	// kilobytes can unpack to terabytes.
 	UnpackedBytes int64
+	// Entries bounds the files of each layer.
+	Entries int
+	// Ratio bounds how many times larger than stored a layer may be unpacked,
+	// beyond the first RatioFrom bytes: what packs better is made to fill disks.
+	Ratio     int64
+	RatioFrom int64
 }
 
 // DefaultLimits suit images that are leased: models of tens of gigabytes fit.
 func DefaultLimits() Limits {
-	return Limits{MetadataBytes: 4 << 20, Manifests: 64, Layers: 127, UnpackedBytes: 256 << 30}
+	return Limits{
+		MetadataBytes: 4 << 20, Manifests: 64, Layers: 127, UnpackedBytes: 256 << 30,
+		Entries: 2_000_000, Ratio: 200, RatioFrom: 1 << 30,
+	}
 }

@@ -2,12 +2,14 @@ package uai
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"runtime"
 	"slices"
 	"strings"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/google/go-containerregistry/pkg/v1/types"
 )
 
 // Platform is what a variant runs on.
@@ -65,7 +67,15 @@ type Image struct {
 	layout   *Layout
 	Digest   Digest
 	Variants []*Variant
-	size     int64
+	// Config is the UAI configuration; nil for an image that other tools made.
+	Config *Config
+	// attached are blobs of manifests that are no variants: the UAI
+	// configuration's, and builders' attestations as far as the layout has them.
+	attached []Blob
+	// configBlobs are those among them that the UAI configuration needs.
+	configBlobs []Digest
+	size      int64
+	mediaType types.MediaType
 }
 
 // Variant is an image for one platform.
@@ -90,32 +100,49 @@ func (i *Image) readIndex(raw []byte) error {
 		return fmt.Errorf("%w: %d manifests, at most %d", ErrTooLarge, len(index.Manifests), i.layout.limits.Manifests)
 	}
 	for _, d := range index.Manifests {
-		// Builders add attestations as manifests for an unknown platform.
-		if !d.MediaType.IsImage() || d.Platform != nil && d.Platform.OS == "unknown" {
+		if !d.MediaType.IsImage() {
 			continue
 		}
-		digest, err := ParseDigest(d.Digest.String())
-		if err != nil {
-			return err
-		}
-		raw, err := i.layout.readBlob(digest, d.Size)
-		if err != nil {
-			return fmt.Errorf("manifest of index %s: %w", i.Digest, err)
-		}
-		if err := i.addVariant(d, digest, raw); err != nil {
+		if err := i.readManifest(d); err != nil {
 			return err
 		}
 	}
 	if len(i.Variants) == 0 {
 		return fmt.Errorf("%w: index %s lists no image", ErrMalformed, i.Digest)
 	}
-	return nil
+	return i.checkPlatforms()
+}
+
+// readManifest reads one that an index lists.
+func (i *Image) readManifest(d v1.Descriptor) error {
+	digest, err := ParseDigest(d.Digest.String())
+	if err != nil {
+		return err
+	}
+	raw, err := i.layout.readBlob(digest, d.Size)
+	// Builders add attestations as manifests for an unknown platform; copies
+	// of an image for one platform leave them out.
+	aside := d.Platform != nil && d.Platform.OS == "unknown"
+	if aside && errors.Is(err, ErrNotFound) && !isConfigType(d.ArtifactType) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("manifest of index %s: %w", i.Digest, err)
+	}
+	if aside {
+		return i.addArtifact(digest, raw)
+	}
+	return i.addVariant(d, digest, raw)
 }
 
 func (i *Image) addVariant(d v1.Descriptor, digest Digest, raw []byte) error {
-	manifest, err := v1.ParseManifest(bytes.NewReader(raw))
+	manifest, err := parseManifest(digest, raw)
 	if err != nil {
-		return fmt.Errorf("%w: manifest %s: %w", ErrMalformed, digest, err)
+		return err
+	}
+	if manifest.ArtifactType != "" || !manifest.Config.MediaType.IsConfig() {
+		return fmt.Errorf("%w: manifest %s is announced as an image and has a configuration of the type %q",
+			ErrMalformed, digest, manifest.Config.MediaType)
 	}
 	v := &Variant{layout: i.layout, Manifest: Blob{Digest: digest, Size: int64(len(raw)), MediaType: string(manifest.MediaType)}}
 	if v.Config, err = blobOf(manifest.Config); err != nil {
@@ -123,6 +150,9 @@ func (i *Image) addVariant(d v1.Descriptor, digest Digest, raw []byte) error {
 	}
 	if v.raw, err = i.layout.readBlob(v.Config.Digest, v.Config.Size); err != nil {
 		return fmt.Errorf("configuration in manifest %s: %w", digest, err)
+	}
+	if err := checkJSON(v.raw); err != nil {
+		return fmt.Errorf("configuration %s: %w", v.Config.Digest, err)
 	}
 	if v.Settings, err = v1.ParseConfigFile(bytes.NewReader(v.raw)); err != nil {
 		return fmt.Errorf("%w: configuration %s: %w", ErrMalformed, v.Config.Digest, err)
@@ -185,15 +215,22 @@ func (i *Image) Platforms() []Platform {
 func (i *Image) Size() int64 {
 	seen := map[Digest]bool{i.Digest: true}
 	total := i.size
-	for _, v := range i.Variants {
-		for _, b := range v.Blobs() {
-			if !seen[b.Digest] {
-				seen[b.Digest] = true
-				total += b.Size
-			}
+	for _, b := range i.Blobs() {
+		if !seen[b.Digest] {
+			seen[b.Digest] = true
+			total += b.Size
 		}
 	}
 	return total
+}
+
+// Blobs lists everything below the index, some of it perhaps twice.
+func (i *Image) Blobs() []Blob {
+	blobs := slices.Clone(i.attached)
+	for _, v := range i.Variants {
+		blobs = append(blobs, v.Blobs()...)
+	}
+	return blobs
 }
 
 // Select returns the variant for a platform: the first that fits, as the

@@ -21,11 +21,19 @@ const (
 	refAnnotation = "org.opencontainers.image.ref.name"
 )
 
-// Layout is an OCI image layout folder, open for reading. All access goes
-// through os.Root: not even a symbolic link in it leads outside.
+// Layout is an OCI image layout, open for reading: a folder, all access to
+// which goes through os.Root, so that not even a symbolic link in it leads
+// outside, or a tar archive of one, which is read where it lies.
 type Layout struct {
-	root   *os.Root
+	files  files
 	limits Limits
+}
+
+// files are the contents of a layout by name. A name that is not there is
+// fs.ErrNotExist, one that is no regular file ErrMalformed.
+type files interface {
+	open(name string) (io.ReadCloser, int64, error)
+	Close() error
 }
 
 // Entry is an image that a layout's own index lists.
@@ -35,20 +43,54 @@ type Entry struct {
 	Name string
 }
 
-// Open opens a layout folder. ErrNotLayout if it is none. Close it after use.
-func Open(dir string) (*Layout, error) { return OpenLimited(dir, DefaultLimits()) }
+// Open opens a layout folder or a tar archive of one. ErrNotLayout if it is
+// neither. Close it after use.
+func Open(path string) (*Layout, error) { return OpenLimited(path, DefaultLimits()) }
 
 // OpenLimited is Open with other limits.
-func OpenLimited(dir string, limits Limits) (*Layout, error) {
-	root, err := os.OpenRoot(dir)
+func OpenLimited(path string, limits Limits) (*Layout, error) {
+	found, err := openFiles(path, limits)
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrNotLayout, err)
 	}
-	l := &Layout{root: root, limits: limits}
+	l := &Layout{files: found, limits: limits}
 	if err := l.checkVersion(); err != nil {
-		return nil, errors.Join(err, root.Close())
+		return nil, errors.Join(err, found.Close())
 	}
 	return l, nil
+}
+
+func openFiles(path string, limits Limits) (files, error) {
+	info, err := os.Stat(path)
+	if err != nil {
+		return nil, err
+	}
+	if !info.IsDir() {
+		return openTarFiles(path, limits)
+	}
+	root, err := os.OpenRoot(path)
+	if err != nil {
+		return nil, err
+	}
+	return rootFiles{root}, nil
+}
+
+// rootFiles are the files of a folder.
+type rootFiles struct{ *os.Root }
+
+func (r rootFiles) open(name string) (io.ReadCloser, int64, error) {
+	file, err := r.Open(name)
+	if err != nil {
+		return nil, 0, err
+	}
+	info, err := file.Stat()
+	if err == nil && !info.Mode().IsRegular() {
+		err = fmt.Errorf("%w: %s is not a regular file", ErrMalformed, name)
+	}
+	if err != nil {
+		return nil, 0, errors.Join(err, file.Close())
+	}
+	return file, info.Size(), nil
 }
 
 func (l *Layout) checkVersion() error {
@@ -68,8 +110,8 @@ func (l *Layout) checkVersion() error {
 	return nil
 }
 
-// Close releases the folder.
-func (l *Layout) Close() error { return l.root.Close() }
+// Close releases the folder or the archive.
+func (l *Layout) Close() error { return l.files.Close() }
 
 // Entries lists the images of index.json, in its order.
 func (l *Layout) Entries() ([]Entry, error) {
@@ -93,6 +135,14 @@ func (l *Layout) topIndex() (*v1.IndexManifest, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrNotLayout, err)
 	}
+	return parseIndex(raw)
+}
+
+// parseIndex reads index.json.
+func parseIndex(raw []byte) (*v1.IndexManifest, error) {
+	if err := checkJSON(raw); err != nil {
+		return nil, fmt.Errorf("%s: %w", indexFile, err)
+	}
 	index, err := v1.ParseIndexManifest(bytes.NewReader(raw))
 	if err != nil {
 		return nil, fmt.Errorf("%w: %s: %w", ErrMalformed, indexFile, err)
@@ -108,6 +158,9 @@ func (l *Layout) Image(digest Digest) (*Image, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := checkJSON(raw); err != nil {
+		return nil, fmt.Errorf("%s: %w", digest, err)
+	}
 	var head struct {
 		MediaType types.MediaType   `json:"mediaType"`
 		Manifests []json.RawMessage `json:"manifests"`
@@ -116,7 +169,7 @@ func (l *Layout) Image(digest Digest) (*Image, error) {
 	if err := json.Unmarshal(raw, &head); err != nil {
 		return nil, fmt.Errorf("%w: %s: %w", ErrMalformed, digest, err)
 	}
-	image := &Image{layout: l, Digest: digest, size: int64(len(raw))}
+	image := &Image{layout: l, Digest: digest, size: int64(len(raw)), mediaType: head.MediaType}
 	switch {
 	// The same bytes must not be an index to one reader and a manifest to
 	// another.
@@ -133,26 +186,21 @@ func (l *Layout) Image(digest Digest) (*Image, error) {
 	default:
 		return nil, fmt.Errorf("%w: %s has the media type %q", ErrMalformed, digest, head.MediaType)
 	}
+	if image.mediaType == "" && head.Manifests != nil {
+		image.mediaType = types.OCIImageIndex
+	} else if image.mediaType == "" {
+		image.mediaType = types.OCIManifestSchema1
+	}
 	return image, nil
 }
 
 // open opens a regular file of the layout and tells its size.
-func (l *Layout) open(name string) (*os.File, int64, error) {
-	file, err := l.root.Open(name)
+func (l *Layout) open(name string) (io.ReadCloser, int64, error) {
+	file, size, err := l.files.open(name)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, 0, fmt.Errorf("%w: %s", ErrNotFound, name)
 	}
-	if err != nil {
-		return nil, 0, err
-	}
-	info, err := file.Stat()
-	if err == nil && !info.Mode().IsRegular() {
-		err = fmt.Errorf("%w: %s is not a regular file", ErrMalformed, name)
-	}
-	if err != nil {
-		return nil, 0, errors.Join(err, file.Close())
-	}
-	return file, info.Size(), nil
+	return file, size, err
 }
 
 func (l *Layout) readFile(name string) ([]byte, error) {

@@ -1,16 +1,13 @@
 package uai
 
 import (
-	"bytes"
-	"compress/gzip"
-	"encoding/json"
+	"context"
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
-	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/types"
@@ -20,20 +17,11 @@ import (
 // flaw in it is nobody's on the host either.
 const DefaultUser = "65532:65532"
 
-// Settings are the parts of an image's configuration that an author chooses.
-type Settings struct {
-	Entrypoint   []string
-	Cmd          []string
-	Env          []string // NAME=value
-	ExposedPorts []string // "8080/tcp"
-	Volumes      []string // absolute paths
-	WorkingDir   string
-	User         string // empty means DefaultUser
-	Labels       map[string]string
-}
+// ArchiveSuffix ends the paths that are an archive of a layout, not a folder.
+const ArchiveSuffix = ".tar"
 
 // Source is the root file system of one variant: exactly one of Folder,
-// Tarball and Binary.
+// Tarball, Binary, Stream and Image.
 type Source struct {
 	Platform Platform
 	// Folder is copied as it is, but for times and owners.
@@ -44,17 +32,41 @@ type Source struct {
 	// Binary is a static executable; it becomes /app/<its name>, which is also
 	// the entry point unless the settings say another.
 	Binary string
+	// Stream writes the root file system as a plain tar archive.
+	Stream func(w io.Writer) error
+	// Base is the configuration that settings change; nil begins with none.
+	Base *v1.Config
+	// Image is one that exists, whose layers are taken as they are.
+	Image *Existing
 }
 
-// PackOptions describe an image of one layer for each platform.
+// Existing is an image as a container engine keeps it.
+type Existing struct {
+	// Config is kept byte for byte unless settings change it, so that the
+	// engine knows the image again.
+	Config []byte
+	// Layers open the unpacked layers, the lowest first.
+	Layers []func() (io.ReadCloser, error)
+}
+
+// PackOptions describe an image of a variant for each platform.
 type PackOptions struct {
 	Sources  []Source
 	Settings Settings
+	// Config is the UAI configuration; its platforms are filled in. Without
+	// one the image is an ordinary OCI index.
+	Config *Config
 	// Name is written beside the digest in the layout's index, for people.
 	Name string
+	// Add keeps the variants of the image that has the name, or of the only
+	// one, and its configuration if Config is nil. The new image takes its
+	// place.
+	Add bool
 	// Gzip compresses layers. Without it equal input gives an equal digest
 	// whatever built this program; with it, only the same Go release does.
 	Gzip bool
+	// Progress is told the bytes written; the total is not known.
+	Progress Progress
 }
 
 // PackBinary packs one static binary for the platform it was built for, and
@@ -71,31 +83,56 @@ func PackBinary(layoutDir, binary string, settings Settings) (Digest, error) {
 	})
 }
 
-// Pack writes an image into a layout folder, made if it does not exist, and
-// returns the digest of its index: equal input, equal digest. Times are the
-// epoch, owners root, and the order of files alphabetic.
-func Pack(layoutDir string, opts PackOptions) (Digest, error) {
+// Pack is PackInto for programs that are not interrupted.
+func Pack(path string, opts PackOptions) (Digest, error) {
+	return PackInto(context.Background(), path, opts)
+}
+
+// PackInto writes an image into a layout folder, made if it does not exist, or
+// into an archive of one if the path ends in ".tar", which is replaced as a
+// whole. It returns the digest of the image's index: equal input, equal
+// digest. Times are the epoch, owners root unless a source says otherwise, and
+// the order of files alphabetic.
+//
+// Whatever interrupts it, the folder lists whole images only, and the next
+// call removes what was left behind.
+func PackInto(ctx context.Context, path string, opts PackOptions) (Digest, error) {
 	if len(opts.Sources) == 0 {
 		return "", fmt.Errorf("%w: nothing to pack", ErrMalformed)
 	}
-	w, err := newLayoutWriter(layoutDir)
+	if strings.HasSuffix(path, ArchiveSuffix) {
+		return packArchive(ctx, path, opts)
+	}
+	w, err := newLayoutWriter(ctx, path)
 	if err != nil {
 		return "", err
 	}
-	index := v1.IndexManifest{SchemaVersion: 2, MediaType: types.OCIImageIndex}
-	seen := map[Platform]bool{}
+	digest, err := w.pack(ctx, opts)
+	return digest, errors.Join(err, w.Close())
+}
+
+func (w *layoutWriter) pack(ctx context.Context, opts PackOptions) (Digest, error) {
+	base, replaced, err := w.base(&opts)
+	if err != nil {
+		return "", err
+	}
+	packed := map[Platform]v1.Descriptor{}
 	for _, source := range opts.Sources {
-		if seen[source.Platform] {
+		if _, twice := packed[source.Platform]; twice {
 			return "", fmt.Errorf("%w: platform %s occurs twice", ErrMalformed, source.Platform)
 		}
-		seen[source.Platform] = true
-		manifest, err := w.packVariant(source, opts)
+		manifest, err := w.packVariant(ctx, source, opts)
 		if err != nil {
 			return "", fmt.Errorf("pack %s: %w", source.Platform, err)
 		}
-		index.Manifests = append(index.Manifests, manifest)
+		packed[source.Platform] = manifest
 	}
-	descriptor, err := w.writeJSON(index, types.OCIImageIndex)
+	for platform, manifest := range base {
+		if _, anew := packed[platform]; !anew {
+			packed[platform] = manifest
+		}
+	}
+	descriptor, err := w.writeIndex(packed, opts.Config)
 	if err != nil {
 		return "", err
 	}
@@ -103,198 +140,152 @@ func Pack(layoutDir string, opts PackOptions) (Digest, error) {
 	if err != nil {
 		return "", err
 	}
-	return digest, w.list(descriptor, opts.Name)
+	if err := w.list(descriptor, opts.Name); err != nil {
+		return "", err
+	}
+	if replaced != "" && replaced != digest {
+		err = w.drop(replaced)
+	}
+	return digest, err
 }
 
-func (w *layoutWriter) packVariant(source Source, opts PackOptions) (v1.Descriptor, error) {
-	layer, diffID, err := w.writeLayer(source, opts.Gzip)
+// writeIndex lists variants by platform, so that it does not matter which was
+// packed first.
+func (w *layoutWriter) writeIndex(packed map[Platform]v1.Descriptor, config *Config) (v1.Descriptor, error) {
+	index := v1.IndexManifest{SchemaVersion: 2, MediaType: types.OCIImageIndex}
+	platforms := make([]Platform, 0, len(packed))
+	for platform := range packed {
+		platforms = append(platforms, platform)
+	}
+	slices.SortFunc(platforms, func(a, b Platform) int { return strings.Compare(a.String(), b.String()) })
+	for _, platform := range platforms {
+		index.Manifests = append(index.Manifests, packed[platform])
+	}
+	if config != nil {
+		whole := *config
+		whole.SchemaVersion = ConfigVersion
+		whole.Platforms = platformNames(platforms)
+		manifest, err := w.writeConfig(whole)
+		if err != nil {
+			return v1.Descriptor{}, err
+		}
+		index.Manifests = append(index.Manifests, manifest)
+	}
+	return w.writeJSON(index, types.OCIImageIndex)
+}
+
+// base finds the variants that an image is added to.
+func (w *layoutWriter) base(opts *PackOptions) (map[Platform]v1.Descriptor, Digest, error) {
+	if !opts.Add {
+		return nil, "", nil
+	}
+	layout, err := Open(w.dir)
+	if err != nil {
+		return nil, "", err
+	}
+	defer layout.Close()
+	entry, err := layout.Find(opts.Name)
+	if err != nil {
+		return nil, "", fmt.Errorf("add to an image: %w", err)
+	}
+	image, err := layout.Image(entry.Digest)
+	if err != nil {
+		return nil, "", err
+	}
+	variants := map[Platform]v1.Descriptor{}
+	for _, v := range image.Variants {
+		manifest, err := descriptorOf(v.Manifest.Digest, v.Manifest.Size, types.MediaType(v.Manifest.MediaType))
+		if err != nil {
+			return nil, "", err
+		}
+		manifest.Platform = v.Platform.v1()
+		variants[v.Platform] = manifest
+	}
+	if opts.Config == nil {
+		opts.Config = image.Config
+	}
+	if opts.Name == "" {
+		opts.Name = entry.Name
+	}
+	return variants, entry.Digest, nil
+}
+
+func (p Platform) v1() *v1.Platform {
+	return &v1.Platform{OS: p.OS, Architecture: p.Architecture, Variant: p.Variant}
+}
+
+func (w *layoutWriter) packVariant(ctx context.Context, source Source, opts PackOptions) (v1.Descriptor, error) {
+	var layers []v1.Descriptor
+	var diffIDs []v1.Hash
+	for _, write := range source.layers() {
+		layer, diffID, err := w.writeLayer(ctx, write, opts)
+		if err != nil {
+			return v1.Descriptor{}, err
+		}
+		layers, diffIDs = append(layers, layer), append(diffIDs, diffID)
+	}
+	raw, err := source.config(opts.Settings, diffIDs)
 	if err != nil {
 		return v1.Descriptor{}, err
 	}
-	config, err := w.writeJSON(configFile(source, opts.Settings, diffID), types.OCIConfigJSON)
+	config, err := w.writeRaw(raw, types.OCIConfigJSON)
 	if err != nil {
 		return v1.Descriptor{}, err
 	}
 	manifest, err := w.writeJSON(v1.Manifest{
-		SchemaVersion: 2, MediaType: types.OCIManifestSchema1, Config: config, Layers: []v1.Descriptor{layer},
+		SchemaVersion: 2, MediaType: types.OCIManifestSchema1, Config: config, Layers: layers,
 	}, types.OCIManifestSchema1)
 	if err != nil {
 		return v1.Descriptor{}, err
 	}
-	manifest.Platform = &v1.Platform{OS: source.Platform.OS, Architecture: source.Platform.Architecture, Variant: source.Platform.Variant}
+	manifest.Platform = source.Platform.v1()
 	return manifest, nil
 }
 
-func configFile(source Source, s Settings, diffID v1.Hash) v1.ConfigFile {
-	config := v1.Config{
-		Entrypoint: s.Entrypoint, Cmd: s.Cmd, Env: s.Env, User: s.User, WorkingDir: s.WorkingDir, Labels: s.Labels,
-		ExposedPorts: setOf(s.ExposedPorts), Volumes: setOf(s.Volumes),
+// layers write the layers of a source, each as a plain tar archive.
+func (s Source) layers() []func(io.Writer) error {
+	if s.Image == nil {
+		return []func(io.Writer) error{func(w io.Writer) error { return writeRoot(w, s) }}
 	}
-	if config.User == "" {
-		config.User = DefaultUser
+	layers := make([]func(io.Writer) error, 0, len(s.Image.Layers))
+	for _, open := range s.Image.Layers {
+		layers = append(layers, func(w io.Writer) error {
+			layer, err := open()
+			if err != nil {
+				return fmt.Errorf("read layer: %w", err)
+			}
+			_, err = io.Copy(w, layer)
+			return errors.Join(err, layer.Close())
+		})
 	}
-	if len(config.Entrypoint) == 0 && source.Binary != "" {
-		config.Entrypoint = []string{binaryPath(source.Binary)}
-	}
-	return v1.ConfigFile{
-		Architecture: source.Platform.Architecture, OS: source.Platform.OS, Variant: source.Platform.Variant,
-		Config: config, RootFS: v1.RootFS{Type: "layers", DiffIDs: []v1.Hash{diffID}},
-	}
+	return layers
 }
 
-func setOf(list []string) map[string]struct{} {
-	if len(list) == 0 {
-		return nil
-	}
-	set := make(map[string]struct{}, len(list))
-	for _, s := range list {
-		set[s] = struct{}{}
-	}
-	return set
-}
-
-// layoutWriter adds content to a layout folder.
-type layoutWriter struct {
-	dir string
-}
-
-func newLayoutWriter(dir string) (*layoutWriter, error) {
-	if err := os.MkdirAll(filepath.Join(dir, "blobs", "sha256"), 0o755); err != nil {
-		return nil, fmt.Errorf("make layout: %w", err)
-	}
-	w := &layoutWriter{dir: dir}
-	marker := filepath.Join(dir, layoutFile)
-	if _, err := os.Stat(marker); errors.Is(err, fs.ErrNotExist) {
-		content := fmt.Sprintf(`{"imageLayoutVersion":%q}`, layoutVersion)
-		return w, w.replace(layoutFile, []byte(content))
-	}
-	existing, err := Open(dir) // refuses other versions
+// packArchive packs into a folder beside the archive, and makes the archive of
+// that.
+func packArchive(ctx context.Context, path string, opts PackOptions) (digest Digest, err error) {
+	archive, err := beginArchive(ctx, path)
 	if err != nil {
-		return nil, err
+		return "", err
 	}
-	return w, existing.Close()
-}
-
-func (w *layoutWriter) writeJSON(value any, mediaType types.MediaType) (v1.Descriptor, error) {
-	raw, err := json.Marshal(value)
-	if err != nil {
-		return v1.Descriptor{}, fmt.Errorf("encode %s: %w", mediaType, err)
-	}
-	digest := digestOf(raw)
-	if err := w.replace(digest.blobPath(), raw); err != nil {
-		return v1.Descriptor{}, err
-	}
-	return descriptorOf(digest, int64(len(raw)), mediaType)
-}
-
-func descriptorOf(digest Digest, size int64, mediaType types.MediaType) (v1.Descriptor, error) {
-	hash, err := v1.NewHash(digest.String())
-	if err != nil {
-		return v1.Descriptor{}, fmt.Errorf("%w: %w", ErrMalformed, err)
-	}
-	return v1.Descriptor{MediaType: mediaType, Digest: hash, Size: size}, nil
-}
-
-// writeLayer streams the root file system into a blob, whose name is known
-// only at its end.
-func (w *layoutWriter) writeLayer(source Source, packed bool) (v1.Descriptor, v1.Hash, error) {
-	none := v1.Hash{}
-	file, err := os.CreateTemp(filepath.Join(w.dir, "blobs", "sha256"), ".layer-*")
-	if err != nil {
-		return v1.Descriptor{}, none, fmt.Errorf("write layer: %w", err)
-	}
-	defer discard(file)
-	stored := newCountingHash(file)
-	var sink io.Writer = stored
-	var packer *gzip.Writer
-	mediaType := types.OCIUncompressedLayer
-	if packed {
-		packer = gzip.NewWriter(stored)
-		sink, mediaType = packer, types.OCILayer
-	}
-	unpacked := newCountingHash(sink)
-	if err := writeRoot(unpacked, source); err != nil {
-		return v1.Descriptor{}, none, err
-	}
-	if packer != nil {
-		if err := packer.Close(); err != nil {
-			return v1.Descriptor{}, none, fmt.Errorf("write layer: %w", err)
+	defer func() { err = errors.Join(err, archive.abort()) }()
+	if opts.Add {
+		if err := archive.unpackOld(ctx); err != nil {
+			return "", err
 		}
 	}
-	if err := finish(file, filepath.Join(w.dir, stored.digest().blobPath())); err != nil {
-		return v1.Descriptor{}, none, err
-	}
-	diffID, err := v1.NewHash(unpacked.digest().String())
+	w, err := newLayoutWriter(ctx, archive.work)
 	if err != nil {
-		return v1.Descriptor{}, none, err
+		return "", err
 	}
-	layer, err := descriptorOf(stored.digest(), stored.size, mediaType)
-	return layer, diffID, err
+	digest, err = w.pack(ctx, opts)
+	if err := errors.Join(err, w.Close()); err != nil {
+		return "", err
+	}
+	return digest, archive.commit(ctx)
 }
 
-// replace writes a small file so that readers see the old content or the new.
-func (w *layoutWriter) replace(name string, content []byte) error {
-	target := filepath.Join(w.dir, filepath.FromSlash(name))
-	file, err := os.CreateTemp(filepath.Dir(target), ".new-*")
-	if err != nil {
-		return fmt.Errorf("write %s: %w", name, err)
-	}
-	defer discard(file)
-	if _, err := file.Write(content); err != nil {
-		return fmt.Errorf("write %s: %w", name, err)
-	}
-	return finish(file, target)
-}
-
-// discard removes a temporary file that was not finished. After finish there
-// is nothing under its name any more, and both calls fail, as they should.
-func discard(file *os.File) {
-	_ = file.Close()
-	_ = os.Remove(file.Name())
-}
-
-// finish makes a temporary file durable under its name. Blobs are public, so
-// a worker of another user may read them.
-func finish(file *os.File, target string) error {
-	for _, step := range []func() error{
-		func() error { return file.Chmod(0o644) },
-		file.Sync,
-		file.Close,
-		func() error { return os.Rename(file.Name(), target) },
-	} {
-		if err := step(); err != nil {
-			return fmt.Errorf("write %s: %w", filepath.Base(target), err)
-		}
-	}
-	return nil
-}
-
-// list adds an image to index.json. Packed again it stays one entry, and a
-// name moves to the image that had it last.
-func (w *layoutWriter) list(image v1.Descriptor, name string) error {
-	index := v1.IndexManifest{SchemaVersion: 2, MediaType: types.OCIImageIndex}
-	raw, err := os.ReadFile(filepath.Join(w.dir, indexFile))
-	switch {
-	case errors.Is(err, fs.ErrNotExist):
-	case err != nil:
-		return fmt.Errorf("read %s: %w", indexFile, err)
-	default:
-		parsed, err := v1.ParseIndexManifest(bytes.NewReader(raw))
-		if err != nil {
-			return fmt.Errorf("%w: %s: %w", ErrMalformed, indexFile, err)
-		}
-		index = *parsed
-	}
-	if name != "" {
-		image.Annotations = map[string]string{refAnnotation: name}
-	}
-	index.Manifests = slices.DeleteFunc(index.Manifests, func(d v1.Descriptor) bool {
-		return d.Digest == image.Digest || name != "" && d.Annotations[refAnnotation] == name
-	})
-	index.Manifests = append(index.Manifests, image)
-	out, err := json.MarshalIndent(index, "", "  ")
-	if err != nil {
-		return fmt.Errorf("encode %s: %w", indexFile, err)
-	}
-	return w.replace(indexFile, append(out, '\n'))
+// besidePath is a hidden name in the folder of a path, on the same disk.
+func besidePath(path, suffix string) string {
+	return filepath.Join(filepath.Dir(path), "."+filepath.Base(path)+suffix)
 }

@@ -8,10 +8,8 @@ import (
 	"fmt"
 	"hash"
 	"io"
-	"io/fs"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"time"
 )
@@ -66,8 +64,8 @@ func binaryPath(binary string) string { return "/app/" + filepath.Base(binary) }
 // writeRoot writes a source's root file system as an unpacked tar.
 func writeRoot(w io.Writer, s Source) error {
 	given := 0
-	for _, field := range []string{s.Folder, s.Tarball, s.Binary} {
-		if field != "" {
+	for _, is := range []bool{s.Folder != "", s.Tarball != "", s.Binary != "", s.Stream != nil} {
+		if is {
 			given++
 		}
 	}
@@ -75,9 +73,11 @@ func writeRoot(w io.Writer, s Source) error {
 	case given != 1:
 		return fmt.Errorf("%w: want exactly one of folder, tarball and binary", ErrMalformed)
 	case s.Folder != "":
-		return writeFolder(w, s.Folder)
+		return WriteTree(w, s.Folder, TreeOptions{})
 	case s.Tarball != "":
 		return copyTarball(w, s.Tarball)
+	case s.Stream != nil:
+		return s.Stream(w)
 	}
 	return writeBinary(w, s)
 }
@@ -133,59 +133,6 @@ func writeFile(archive *tar.Writer, header *tar.Header, file *os.File) error {
 	return nil
 }
 
-// writeFolder packs a tree in alphabetic order. It reads through os.Root, so a
-// link that leads outside is packed as a link and never followed.
-func writeFolder(w io.Writer, dir string) error {
-	root, err := os.OpenRoot(dir)
-	if err != nil {
-		return fmt.Errorf("pack folder: %w", err)
-	}
-	defer root.Close()
-	archive := tar.NewWriter(w)
-	err = fs.WalkDir(root.FS(), ".", func(name string, entry fs.DirEntry, err error) error {
-		if err != nil || name == "." {
-			return err
-		}
-		return writeTreeEntry(archive, root, name, entry)
-	})
-	if err != nil {
-		return fmt.Errorf("pack folder: %w", err)
-	}
-	return archive.Close()
-}
-
-func writeTreeEntry(archive *tar.Writer, root *os.Root, name string, entry fs.DirEntry) error {
-	info, err := entry.Info()
-	if err != nil {
-		return err
-	}
-	mode := int64(info.Mode().Perm())
-	if info.Mode()&fs.ModeSticky != 0 {
-		mode |= 0o1000
-	}
-	switch kind := info.Mode().Type(); kind {
-	case fs.ModeDir:
-		return archive.WriteHeader(plainHeader(name+"/", tar.TypeDir, mode))
-	case fs.ModeSymlink:
-		target, err := root.Readlink(name)
-		if err != nil {
-			return err
-		}
-		header := plainHeader(name, tar.TypeSymlink, 0o777)
-		header.Linkname = target
-		return archive.WriteHeader(header)
-	case 0:
-		file, err := root.Open(name)
-		if err != nil {
-			return err
-		}
-		defer file.Close()
-		return writeFile(archive, plainHeader(name, tar.TypeReg, mode), file)
-	default:
-		return fmt.Errorf("%w: %s is a %s; only files, folders and links can be packed", ErrMalformed, name, kind)
-	}
-}
-
 // copyTarball takes a tar file as it is, after a look at every name in it.
 func copyTarball(w io.Writer, name string) error {
 	file, err := os.Open(name)
@@ -199,43 +146,16 @@ func copyTarball(w io.Writer, name string) error {
 	}
 	defer unpacked.Close()
 	copied := io.TeeReader(unpacked, w)
-	reader := tar.NewReader(copied)
-	for entries := 0; ; entries++ {
-		header, err := reader.Next()
-		if errors.Is(err, io.EOF) {
-			if entries == 0 {
-				return fmt.Errorf("%w: %s holds no files", ErrMalformed, name)
-			}
-			break
-		}
-		if err != nil {
-			return fmt.Errorf("%w: %s: %w", ErrMalformed, name, err)
-		}
-		if err := checkTarName(header); err != nil {
-			return fmt.Errorf("%s: %w", name, err)
-		}
+	entries, err := checkEntries(copied, DefaultLimits().Entries, checkOwnEntry)
+	if err != nil {
+		return fmt.Errorf("%s: %w", name, err)
+	}
+	if entries == 0 {
+		return fmt.Errorf("%w: %s holds no files", ErrMalformed, name)
 	}
 	// What follows the last entry, such as padding, belongs to the layer too.
 	if _, err := io.Copy(io.Discard, copied); err != nil {
 		return fmt.Errorf("pack tarball: %w", err)
 	}
 	return nil
-}
-
-// checkTarName refuses names that climb out of the root.
-func checkTarName(h *tar.Header) error {
-	for _, name := range []string{h.Name, hardLinkTarget(h)} {
-		if slices.Contains(strings.Split(name, "/"), "..") {
-			return fmt.Errorf("%w: entry %q leaves the root", ErrMalformed, name)
-		}
-	}
-	return nil
-}
-
-// hardLinkTarget is a path within the archive; a symbolic link's is text.
-func hardLinkTarget(h *tar.Header) string {
-	if h.Typeflag == tar.TypeLink {
-		return h.Linkname
-	}
-	return ""
 }

@@ -5,7 +5,6 @@ import (
 	"bytes"
 	"compress/gzip"
 	"context"
-	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io"
@@ -39,7 +38,7 @@ func (i *Image) Verify(ctx context.Context, progress Progress) error {
 		}
 		done += v.Size()
 	}
-	return nil
+	return i.verifyAttached()
 }
 
 // Verify reads every layer, checks it as stored and as unpacked, and returns
@@ -71,20 +70,23 @@ func (v *Variant) verifyLayer(ctx context.Context, n int, most int64) (int64, er
 		return 0, blame(source, err)
 	}
 	defer unpacked.Close()
-	hash := sha256.New()
-	size, err := io.Copy(hash, io.LimitReader(unpacked, most+1))
+	hash := newCountingHash(io.Discard)
+	limits := v.layout.limits
+	bounded := io.TeeReader(&boundedReader{from: unpacked, left: min(most, limits.mostUnpacked(v.Layers[n].Size))}, hash)
+	_, err = checkEntries(bounded, limits.Entries, checkEntry)
+	if err == nil {
+		_, err = io.Copy(io.Discard, bounded)
+	}
 	if err != nil {
 		return 0, blame(source, err)
 	}
-	if size > most {
-		return 0, fmt.Errorf("%w: layers unpack to more than %d bytes", ErrTooLarge, v.layout.limits.UnpackedBytes)
-	}
+	size := hash.size
 	// Whatever follows the packed stream belongs to the digest too.
 	if _, err := io.Copy(io.Discard, source); err != nil {
 		return 0, err
 	}
 	want := v.Settings.RootFS.DiffIDs[n].String()
-	if got := digestFrom(hash); got.String() != want {
+	if got := hash.digest(); got.String() != want {
 		return 0, fmt.Errorf("%w: unpacked %s is really %s", ErrMismatch, want, got)
 	}
 	return size, nil
@@ -96,7 +98,36 @@ func blame(source io.Reader, unpackErr error) error {
 	if _, err := io.Copy(io.Discard, source); err != nil {
 		return err
 	}
+	if errors.Is(unpackErr, ErrTooLarge) || errors.Is(unpackErr, ErrMalformed) {
+		return unpackErr
+	}
 	return fmt.Errorf("%w: unpack: %w", ErrMalformed, unpackErr)
+}
+
+// mostUnpacked is what a layer of so many stored bytes may be unpacked.
+func (l Limits) mostUnpacked(stored int64) int64 {
+	if l.Ratio <= 0 || stored > l.UnpackedBytes/l.Ratio {
+		return l.UnpackedBytes
+	}
+	return min(max(stored*l.Ratio, l.RatioFrom), l.UnpackedBytes)
+}
+
+// boundedReader fails with ErrTooLarge where an ordinary limit would end.
+type boundedReader struct {
+	from io.Reader
+	left int64
+}
+
+// Read implements io.Reader.
+func (b *boundedReader) Read(p []byte) (int, error) {
+	if int64(len(p)) > b.left+1 {
+		p = p[:b.left+1]
+	}
+	n, err := b.from.Read(p)
+	if b.left -= int64(n); b.left < 0 {
+		return n, fmt.Errorf("%w: layers unpack to more than is allowed", ErrTooLarge)
+	}
+	return n, err
 }
 
 // unpack recognises gzip and zstd by their first bytes, as engines do, and
