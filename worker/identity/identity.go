@@ -86,7 +86,7 @@ func LoadOrCreateKey(path string) (Key, error) {
 }
 
 func (k Key) save(path string) error {
-	return writeJSON(path, keyFile{
+	return WritePrivate(path, keyFile{
 		Type: keyType, Address: k.Address().String(), Private: hex.EncodeToString(k.priv.Key),
 	})
 }
@@ -140,11 +140,11 @@ func LoadNode(path string) (Node, error) {
 }
 
 // SaveNode writes which node this is.
-func SaveNode(path string, n Node) error { return writeJSON(path, n) }
+func SaveNode(path string, n Node) error { return WritePrivate(path, n) }
 
-// writeJSON replaces a file as a whole: a power failure leaves the old one or
-// the new one, never half of either.
-func writeJSON(path string, value any) error {
+// WritePrivate replaces a file, of mode 0600, by a value as JSON: a power
+// failure leaves the old one or the new one, never half of either.
+func WritePrivate(path string, value any) error {
 	raw, err := json.MarshalIndent(value, "", "  ")
 	if err != nil {
 		return fmt.Errorf("encode %s: %w", filepath.Base(path), err)

@@ -41,7 +41,7 @@ func TestKeyFileAtFault(t *testing.T) {
 		}, "agent_key.json"},
 		"another address": {func(t *testing.T, path string) {
 			other := NewKey()
-			require.NoError(t, writeJSON(path, keyFile{
+			require.NoError(t, WritePrivate(path, keyFile{
 				Type: keyType, Address: other.Address().String(),
 				Private: "0101010101010101010101010101010101010101010101010101010101010101",
 			}))
