@@ -91,6 +91,7 @@ RAPID_SEED ?= 1
 test: build ## everything that must pass: unit, integration and end-to-end tests
 	@scripts/ensure-docker.sh
 	@scripts/ensure-opencl.sh
+	@scripts/ensure-skopeo.sh
 	@# The end-to-end tests run by themselves, after the others: they measure time.
 	@status=0; set -x; \
 	RAPID_SEED=$(RAPID_SEED) $(GO_TEST) $$(go list ./... | grep -v '/tests/e2e$$') || status=1; \
@@ -101,6 +102,7 @@ test: build ## everything that must pass: unit, integration and end-to-end tests
 test-race: ## the worker, the clients and the image library under the race detector
 	@scripts/ensure-docker.sh
 	@scripts/ensure-opencl.sh
+	@scripts/ensure-skopeo.sh
 	$(GO_TEST) -race ./worker/... ./client/... ./uai/... ./examples/...
 
 .PHONY: test-sim
