@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"time"
+	"unsafe"
 
 	"golang.org/x/sys/unix"
 
@@ -22,6 +23,8 @@ const (
 	pageBytes = 4096
 	// chunkBytes is a slice of sequential access.
 	chunkBytes = 1 << 20
+	// hugePageBytes is a huge page of amd64 and, as a rule, of arm64.
+	hugePageBytes = 2 << 20
 	// mostDiskBytes and a twentieth of what is free bound the file.
 	mostDiskBytes = 512 << 20
 	diskPart      = 20
@@ -178,11 +181,11 @@ func (t *diskTest) sequentialWrite(ctx context.Context) (measure.Measurement, er
 // writeChunks writes one chunk after the other, from the start again at the
 // end.
 func (t *diskTest) writeChunks(ctx context.Context, more func(at int64) bool) ([]measure.Slice, error) {
-	chunk, err := newBuffer(chunkBytes, smallPages)
+	chunk, free, err := newChunk()
 	if err != nil {
 		return nil, err
 	}
-	defer chunk.free()
+	defer free()
 	var taken []measure.Slice
 	for at := int64(0); more(at); at += chunkBytes {
 		if err := ctx.Err(); err != nil {
@@ -222,14 +225,28 @@ func rate(name, unit string, taken []measure.Slice, work float64) measure.Measur
 	return m
 }
 
+// newChunk is a chunk in one piece of memory, as far as the system has such. A
+// transfer is cut where its memory is: a chunk of scattered pages has more
+// pieces than many disks take at once, goes as two transfers, and is as slow
+// as its pages happen to lie. On one machine that was 1.2 GB/s or 2.2 where
+// memory in one piece gave 3.0, run after run.
+func newChunk() (chunk buffer, free func(), err error) {
+	whole, err := newBuffer(2*hugePageBytes, hugePages)
+	if err != nil {
+		return nil, nil, err
+	}
+	start := -uintptr(unsafe.Pointer(unsafe.SliceData(whole))) % hugePageBytes
+	return whole[start : start+chunkBytes], whole.free, nil
+}
+
 // sequentialRead reads the file from its start, at least what the digest is
 // of, and checks it.
 func (t *diskTest) sequentialRead(ctx context.Context) (measure.Measurement, error) {
-	chunk, err := newBuffer(chunkBytes, smallPages)
+	chunk, free, err := newChunk()
 	if err != nil {
 		return measure.Measurement{}, err
 	}
-	defer chunk.free()
+	defer free()
 	hash := sha256.New()
 	var taken []measure.Slice
 	begin := time.Now()
