@@ -20,8 +20,12 @@ type archiveItem struct {
 // takes, under the given tags. Blobs are checked while they pass: if one is
 // not what its digest says, writing fails before manifest.json, without which
 // no engine makes an image. Layers go unpacked, for not every engine knows
-// every compression. There is no need to call Verify before.
+// every compression. There is no need to call Verify before. A private image
+// has to be unlocked: ErrLocked.
 func (v *Variant) WriteArchive(ctx context.Context, w io.Writer, tags []string, progress Progress) error {
+	if v.locked() {
+		return ErrLocked
+	}
 	archive := tar.NewWriter(w)
 	item := archiveItem{Config: v.Config.Digest.Hex() + ".json", RepoTags: tags}
 	if err := writeEntry(archive, item.Config, v.raw); err != nil {
@@ -73,7 +77,7 @@ func (v *Variant) writeLayer(ctx context.Context, archive *tar.Writer, name stri
 	}
 	defer stored.Close()
 	source := &contextReader{ctx: ctx, from: stored}
-	unpacked, err := unpack(source)
+	unpacked, err := v.unpackLayer(n, source)
 	if err != nil {
 		return 0, blame(source, err)
 	}

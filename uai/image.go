@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 
+	"filippo.io/age"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/types"
 )
@@ -74,8 +75,8 @@ type Image struct {
 	attached []Blob
 	// configBlobs are those among them that the UAI configuration needs.
 	configBlobs []Digest
-	size      int64
-	mediaType types.MediaType
+	size        int64
+	mediaType   types.MediaType
 }
 
 // Variant is an image for one platform.
@@ -89,6 +90,8 @@ type Variant struct {
 	Settings *v1.ConfigFile
 	// raw is the configuration as stored.
 	raw []byte
+	// keys open encrypted layers.
+	keys []age.Identity
 }
 
 func (i *Image) readIndex(raw []byte) error {
@@ -182,7 +185,8 @@ func (v *Variant) readLayers(manifest *v1.Manifest) error {
 		if err != nil {
 			return err
 		}
-		if !l.MediaType.IsLayer() || !l.MediaType.IsDistributable() {
+		inside := types.MediaType(strings.TrimSuffix(string(l.MediaType), EncryptedSuffix))
+		if !inside.IsLayer() || !inside.IsDistributable() {
 			return fmt.Errorf("%w: layer %s has the media type %q", ErrMalformed, blob.Digest, l.MediaType)
 		}
 		v.Layers = append(v.Layers, blob)

@@ -42,7 +42,8 @@ func (i *Image) Verify(ctx context.Context, progress Progress) error {
 }
 
 // Verify reads every layer, checks it as stored and as unpacked, and returns
-// the unpacked bytes of all together.
+// the unpacked bytes of all together. Encrypted layers are checked as stored
+// only, unless Unlock gave their key.
 func (v *Variant) Verify(ctx context.Context, progress Progress) (unpackedBytes int64, err error) {
 	done, total := v.Manifest.Size+v.Config.Size, v.Size()
 	left := v.layout.limits.UnpackedBytes
@@ -65,7 +66,11 @@ func (v *Variant) verifyLayer(ctx context.Context, n int, most int64) (int64, er
 	}
 	defer stored.Close()
 	source := &contextReader{ctx: ctx, from: stored}
-	unpacked, err := unpack(source)
+	if v.Layers[n].Encrypted() && len(v.keys) == 0 {
+		_, err := io.Copy(io.Discard, source)
+		return 0, err
+	}
+	unpacked, err := v.unpackLayer(n, source)
 	if err != nil {
 		return 0, blame(source, err)
 	}
@@ -92,14 +97,25 @@ func (v *Variant) verifyLayer(ctx context.Context, n int, most int64) (int64, er
 	return size, nil
 }
 
+// unpackLayer reads the plain tar archive inside a layer.
+func (v *Variant) unpackLayer(n int, stored io.Reader) (io.ReadCloser, error) {
+	plain, err := v.decrypt(v.Layers[n], stored)
+	if err != nil {
+		return nil, err
+	}
+	return unpack(plain)
+}
+
 // blame finds out why a layer does not unpack: its bytes are not those of its
 // digest, or its author packed it badly.
 func blame(source io.Reader, unpackErr error) error {
 	if _, err := io.Copy(io.Discard, source); err != nil {
 		return err
 	}
-	if errors.Is(unpackErr, ErrTooLarge) || errors.Is(unpackErr, ErrMalformed) {
-		return unpackErr
+	for _, known := range []error{ErrTooLarge, ErrMalformed, ErrWrongKey} {
+		if errors.Is(unpackErr, known) {
+			return unpackErr
+		}
 	}
 	return fmt.Errorf("%w: unpack: %w", ErrMalformed, unpackErr)
 }
