@@ -98,15 +98,15 @@ func (k *Keepers) addAccounts(app *App) {
 	)
 }
 
-// addCompute builds our own modules. Calls go down: audit to lease and suns, lease to suns and uai. What happens below is
-// told upwards through hooks, to lease before audit, which reads what lease has written.
+// addCompute builds our own modules. Calls go down: audit to lease and suns, lease to suns and uai, uai to suns. What happens
+// below is told upwards through hooks, to lease before audit, which reads what lease has written.
 func (k *Keepers) addCompute(app *App) {
 	cdc, keys, authority := app.encoding.Codec, app.keys, Authority().String()
 
 	k.SunsKeeper = sunskeeper.NewKeeper(
 		cdc, keys.service(sunstypes.StoreKey), k.AccountKeeper, k.BankKeeper, authority,
 	)
-	k.UAIKeeper = uaikeeper.NewKeeper(cdc, keys.service(uaitypes.StoreKey), k.BankKeeper, authority)
+	k.UAIKeeper = uaikeeper.NewKeeper(cdc, keys.service(uaitypes.StoreKey), k.BankKeeper, k.SunsKeeper, authority)
 	k.LeaseKeeper = leasekeeper.NewKeeper(
 		cdc, keys.service(leasetypes.StoreKey), authority, k.SunsKeeper, k.UAIKeeper, k.BankKeeper, k.AccountKeeper,
 	)

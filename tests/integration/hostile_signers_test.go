@@ -2,6 +2,7 @@ package integration_test
 
 import (
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -100,6 +101,17 @@ func TestRolesOfOthersAreRefused(t *testing.T) {
 			{"another gives an image away", "tenant", &uaitypes.MsgTransferImage{
 				Owner: by("tenant"), Image: b.image("web"), NewOwner: by("tenant"),
 			}, uaitypes.ErrNotOwner},
+			{"another restricts an image", "tenant", &uaitypes.MsgSetAccess{
+				Owner: by("tenant"), Image: b.image("web"), Restricted: true,
+			}, uaitypes.ErrNotOwner},
+			{"the operator announces", "operator", &uaitypes.MsgAnnounceHolding{
+				Agent: by("operator"), Digests: []string{"sha256:" + strings.Repeat("0c", 32)},
+			}, sunstypes.ErrAgentUnknown},
+			{"another node's agent drops", "agent2", &uaitypes.MsgDropHolding{
+				Agent: by("agent2"), Digests: []string{"sha256:" + strings.Repeat("0c", 32)},
+				Node: &sunstypes.NodeID{Operator: by("operator"), Number: 1},
+			}, uaitypes.ErrNodeHolds},
+			{"another removes an object", "tenant", &uaitypes.MsgRemoveObject{Owner: by("tenant"), Name: "kept"}, uaitypes.ErrObjectNotFound},
 			{"a validator changes params", "validator0", &sunstypes.MsgUpdateParams{
 				Authority: by("validator0"), Params: sunstypes.DefaultParams(),
 			}, sunstypes.ErrUnauthorized},

@@ -63,6 +63,9 @@ func newBusy(t testing.TB, opts ...chain.Option) *busy {
 	b.Do("operator", registration(b.Chain, "operator", "agent", 1, 8, exampleAsk))
 	b.Do("operator", registration(b.Chain, "operator", "agent3", 2, 4, exampleAsk))
 	b.Do("operator2", registration(b.Chain, "operator2", "agent2", 1, 4, exampleAsk))
+	b.Do("publisher", &uaitypes.MsgPutObject{
+		Owner: b.addr("publisher"), Name: "kept", Digest: "sha256:" + strings.Repeat("0c", 32), SizeBytes: 1,
+	})
 	b.Do("operator", &sunstypes.MsgDrainNode{Operator: b.addr("operator"), Number: 2})
 	b.Do("publisher", publication(b.Chain, "publisher", "web", exampleRoyalty))
 	b.Do("publisher", publication(b.Chain, "publisher", "api", 0))
@@ -236,6 +239,15 @@ func (b *busy) imageMessages() []signedMsg {
 		{publish, "publisher"},
 		{&uaitypes.MsgDeprecateImage{Owner: owner, Image: b.image("api")}, "publisher"},
 		{&uaitypes.MsgTransferImage{Owner: owner, Image: b.image("api"), NewOwner: b.addr("tenant2")}, "publisher"},
+		{&uaitypes.MsgSetAccess{
+			Owner: owner, Image: b.image("api"), Restricted: true, Grant: []string{b.addr("tenant2")}, Revoke: []string{b.addr("tenant")},
+		}, "publisher"},
+		{&uaitypes.MsgAnnounceHolding{Agent: b.addr("agent"), Digests: []string{publish.Digest}}, "agent"},
+		{&uaitypes.MsgDropHolding{
+			Agent: b.addr("agent"), Digests: []string{publish.Digest}, Node: &sunstypes.NodeID{Operator: owner, Number: 1},
+		}, "agent"},
+		{&uaitypes.MsgPutObject{Owner: owner, Name: "backups/db", Digest: publish.Digest, SizeBytes: 1}, "publisher"},
+		{&uaitypes.MsgRemoveObject{Owner: owner, Name: "kept"}, "publisher"},
 	}
 }
 
@@ -332,7 +344,7 @@ func checkRegistered(t testing.TB, msg sdk.Msg, err error, what string) {
 func checkKnown(t testing.TB, msg sdk.Msg, space string, code uint32, log, what string) {
 	t.Helper()
 	below := map[string][]string{
-		"suns": {"suns", "audit", "duequeue"}, "uai": {"uai"}, "lease": {"lease", "suns", "uai", "duequeue"},
+		"suns": {"suns", "audit", "duequeue"}, "uai": {"uai", "suns"}, "lease": {"lease", "suns", "uai", "duequeue"},
 		"audit": {"audit", "lease", "suns", "duequeue"},
 	}
 	module := strings.Split(sdk.MsgTypeURL(msg), ".")[1]

@@ -63,7 +63,7 @@ func newChain(t testing.TB, params paramSet) *chain {
 	c := &chain{Fixture: base}
 	authority := base.Authority.String()
 	c.sunsKeeper = sunskeeper.NewKeeper(base.Codec, base.Store(sunstypes.StoreKey), base.Accounts, base.Bank, authority)
-	c.imageKeeper = uaikeeper.NewKeeper(base.Codec, base.Store(uaitypes.StoreKey), base.Bank, authority)
+	c.imageKeeper = uaikeeper.NewKeeper(base.Codec, base.Store(uaitypes.StoreKey), base.Bank, c.sunsKeeper, authority)
 	c.leaseKeeper = leasekeeper.NewKeeper(
 		base.Codec, base.Store(leasetypes.StoreKey), authority, c.sunsKeeper, c.imageKeeper, base.Bank, base.Accounts)
 	c.auditKeeper = auditkeeper.NewKeeper(

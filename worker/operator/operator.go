@@ -24,6 +24,7 @@ import (
 	audittypes "github.com/isuncoin/isuncoin/x/audit/types"
 	leasetypes "github.com/isuncoin/isuncoin/x/lease/types"
 	sunstypes "github.com/isuncoin/isuncoin/x/suns/types"
+	uaitypes "github.com/isuncoin/isuncoin/x/uai/types"
 )
 
 // feePeriod is how often the agent's allowance for fees begins anew.
@@ -38,6 +39,8 @@ func agentMessages() []string {
 		sdk.MsgTypeURL(&leasetypes.MsgStartPlacement{}),
 		sdk.MsgTypeURL(&leasetypes.MsgRejectPlacement{}),
 		sdk.MsgTypeURL(&audittypes.MsgAttestUsage{}),
+		sdk.MsgTypeURL(&uaitypes.MsgAnnounceHolding{}),
+		sdk.MsgTypeURL(&uaitypes.MsgDropHolding{}),
 	}
 }
 

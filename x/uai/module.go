@@ -137,6 +137,11 @@ func (am AppModule) WeightedOperationsX(weights simsx.WeightSource, registry sim
 	registry.Add(weights.Get("msg_publish_image", 60), simulation.MsgPublishImageFactory(am.keeper))
 	registry.Add(weights.Get("msg_deprecate_image", 5), simulation.MsgDeprecateImageFactory(am.keeper))
 	registry.Add(weights.Get("msg_transfer_image", 15), simulation.MsgTransferImageFactory(am.keeper))
+	registry.Add(weights.Get("msg_set_access", 5), simulation.MsgSetAccessFactory(am.keeper))
+	registry.Add(weights.Get("msg_announce_holding", 30), simulation.MsgAnnounceHoldingFactory(am.keeper))
+	registry.Add(weights.Get("msg_drop_holding", 15), simulation.MsgDropHoldingFactory(am.keeper))
+	registry.Add(weights.Get("msg_put_object", 20), simulation.MsgPutObjectFactory(am.keeper))
+	registry.Add(weights.Get("msg_remove_object", 10), simulation.MsgRemoveObjectFactory(am.keeper))
 }
 
 // ProposalMsgsX registers a factory for each message of governance.

@@ -109,6 +109,11 @@ func TestReadmeParams(t *testing.T) {
 	bounds := map[string]string{
 		"max_image_bytes": fmt.Sprintf("%d to %d", types.LowestMaxImageBytes, types.HighestMaxImageBytes),
 		"max_royalty":     fmt.Sprintf("%d to %d", types.LowestMaxRoyalty, types.HighestMaxRoyalty),
+		"replicas":        fmt.Sprintf("%d to %d", types.LowestReplicas, types.HighestReplicas),
+		"max_holdings_per_node": fmt.Sprintf("%d to %d",
+			types.LowestMaxHoldingsPerNode, types.HighestMaxHoldingsPerNode),
+		"max_objects_per_owner": fmt.Sprintf("%d to %d",
+			types.LowestMaxObjectsPerOwner, types.HighestMaxObjectsPerOwner),
 	}
 	params := types.DefaultParams()
 	raw, err := codec.NewProtoCodec(codectypes.NewInterfaceRegistry()).MarshalJSON(&params)

@@ -16,7 +16,7 @@ import (
 var shapeFlags = []string{
 	flags.FlagChainID, "validators", "free-ports", "base-port", "rpc-port", "p2p-port", "api-port", "grpc-port",
 	"block-time", "block-executor", "billing-period", "settle-grace", "start-deadline", "attest-interval", "epoch",
-	"silence-limit", "unbonding-period",
+	"silence-limit", "unbonding-period", "replicas",
 }
 
 // localnetCommand runs a network on this machine.
@@ -67,6 +67,7 @@ With no flags, isun and isun-worker find it. With --output json it prints one li
 	set.DurationVar(&options.Periods.StartDeadline, "start-deadline", 0, "how long a node has to start a placement")
 	set.DurationVar(&options.Periods.AttestInterval, "attest-interval", 0, "how often a busy node attests")
 	set.DurationVar(&options.Periods.Epoch, "epoch", 0, "length of an epoch of the maintenance reward")
+	set.Uint32Var(&options.Replicas, "replicas", options.Replicas, "on how many nodes iSunCloud keeps content")
 	set.DurationVar(&options.Periods.SilenceLimit, "silence-limit", 0, "how long a busy node may be silent")
 	set.DurationVar(&options.Periods.Unbonding, "unbonding-period", 0, "how long a retired node's bond stays")
 	return cmd

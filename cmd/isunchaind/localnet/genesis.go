@@ -15,6 +15,7 @@ import (
 	audittypes "github.com/isuncoin/isuncoin/x/audit/types"
 	leasetypes "github.com/isuncoin/isuncoin/x/lease/types"
 	sunstypes "github.com/isuncoin/isuncoin/x/suns/types"
+	uaitypes "github.com/isuncoin/isuncoin/x/uai/types"
 )
 
 // What the accounts of a local network start with, in ISC.
@@ -51,6 +52,13 @@ func genesisSpec(
 		Time:    genesisTime(),
 		Keyring: keys,
 		Edit: func(cdc codec.JSONCodec, state app.GenesisState) error {
+			// Most local networks have a node or two, which could never keep as many copies as a real one does.
+			err := app.EditGenesis(cdc, state, uaitypes.ModuleName, func(g *uaitypes.GenesisState) {
+				g.Params.Replicas = o.Replicas
+			})
+			if err != nil {
+				return err
+			}
 			return o.Periods.apply(cdc, state)
 		},
 	}

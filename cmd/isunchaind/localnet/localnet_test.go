@@ -2,6 +2,7 @@ package localnet
 
 import (
 	"context"
+	"encoding/json"
 	"os"
 	"path/filepath"
 	"testing"
@@ -18,6 +19,7 @@ import (
 	audittypes "github.com/isuncoin/isuncoin/x/audit/types"
 	leasetypes "github.com/isuncoin/isuncoin/x/lease/types"
 	sunstypes "github.com/isuncoin/isuncoin/x/suns/types"
+	uaitypes "github.com/isuncoin/isuncoin/x/uai/types"
 )
 
 func newApp() *app.App { return app.New(log.NewNopLogger(), dbm.NewMemDB(), app.NoOptions{}) }
@@ -35,6 +37,8 @@ func TestValidate(t *testing.T) {
 		"too many validators":      {change: func(o *Options) { o.Validators = maxValidators + 1 }},
 		"shortest block time":      {change: func(o *Options) { o.BlockTime = minBlockTime }, ok: true},
 		"too short a block time":   {change: func(o *Options) { o.BlockTime = minBlockTime - 1 }},
+		"no replicas":              {change: func(o *Options) { o.Replicas = 0 }},
+		"too many replicas":        {change: func(o *Options) { o.Replicas = 17 }},
 		"an executor nobody knows": {change: func(o *Options) { o.BlockExecutor = "quantum" }},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -142,6 +146,10 @@ func TestSetUp(t *testing.T) {
 	genesis, err := genutiltypes.AppGenesisFromFile(filepath.Join(network.Home, "config", "genesis.json"))
 	require.NoError(t, err)
 	require.Equal(t, options.ChainID, genesis.ChainID)
+
+	var state app.GenesisState
+	require.NoError(t, json.Unmarshal(genesis.AppState, &state))
+	require.Contains(t, string(state[uaitypes.ModuleName]), `"replicas": 1,`)
 
 	// The same network is found again.
 	again, err := prepare(context.Background(), newApp(), options)

@@ -13,6 +13,7 @@ import (
 	serverconfig "github.com/cosmos/cosmos-sdk/server/config"
 
 	"github.com/isuncoin/isuncoin/cmd/isunchaind/nodeconfig"
+	uaitypes "github.com/isuncoin/isuncoin/x/uai/types"
 )
 
 const (
@@ -55,6 +56,8 @@ type Options struct {
 	// BlockExecutor is "sequential" or "block-stm".
 	BlockExecutor string
 	Periods       Periods
+	// Replicas is on how many nodes iSunCloud keeps content.
+	Replicas uint32
 	// JSON makes the description of the running network one line of JSON.
 	JSON bool
 	// ShapeFlags are the options given by the user that only a new network can follow.
@@ -82,6 +85,7 @@ func DefaultOptions() Options {
 		Ports:         DefaultPorts(),
 		BlockTime:     time.Second,
 		BlockExecutor: serverconfig.BlockExecutorSequential,
+		Replicas:      1,
 	}
 }
 
@@ -105,6 +109,8 @@ func (o Options) Validate() error {
 		return fmt.Errorf("%d validators: between 1 and %d can be run", o.Validators, maxValidators)
 	case o.BlockTime < minBlockTime:
 		return fmt.Errorf("block time %s: at least %s is needed", o.BlockTime, minBlockTime)
+	case o.Replicas < uaitypes.LowestReplicas || o.Replicas > uaitypes.HighestReplicas:
+		return fmt.Errorf("%d replicas: between %d and %d can be kept", o.Replicas, uaitypes.LowestReplicas, uaitypes.HighestReplicas)
 	case o.BlockExecutor != serverconfig.BlockExecutorSequential && o.BlockExecutor != serverconfig.BlockExecutorBlockSTM:
 		return fmt.Errorf("block executor %q: there are %s and %s",
 			o.BlockExecutor, serverconfig.BlockExecutorSequential, serverconfig.BlockExecutorBlockSTM)

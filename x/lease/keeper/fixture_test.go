@@ -94,7 +94,7 @@ func newEmptyFixture(t *testing.T) *fixture {
 	f := &fixture{Fixture: base, tenant: testkit.Addr("tenant"), served: map[types.PlacementID]uint64{}}
 	authority := base.Authority.String()
 	f.suns = sunskeeper.NewKeeper(base.Codec, base.Store(sunstypes.StoreKey), base.Accounts, base.Bank, authority)
-	f.images = uaikeeper.NewKeeper(base.Codec, base.Store(uaitypes.StoreKey), base.Bank, authority)
+	f.images = uaikeeper.NewKeeper(base.Codec, base.Store(uaitypes.StoreKey), base.Bank, f.suns, authority)
 	f.k = keeper.NewKeeper(base.Codec, base.Store(types.StoreKey), authority, f.suns, f.images, base.Bank, base.Accounts)
 	f.suns.SetHooks(f.k.SunsHooks())
 	f.k.SetHooks(f)

@@ -47,7 +47,7 @@ func newChain(t *testing.T, r *rand.Rand) *chain {
 	authority := f.Authority.String()
 	c := &chain{Fixture: f, accounts: simtypes.RandomAccounts(r, 8)}
 	c.suns = sunskeeper.NewKeeper(f.Codec, f.Store(sunstypes.StoreKey), f.Accounts, f.Bank, authority)
-	c.images = uaikeeper.NewKeeper(f.Codec, f.Store(uaitypes.StoreKey), f.Bank, authority)
+	c.images = uaikeeper.NewKeeper(f.Codec, f.Store(uaitypes.StoreKey), f.Bank, c.suns, authority)
 	c.leases = keeper.NewKeeper(f.Codec, f.Store(types.StoreKey), authority, c.suns, c.images, f.Bank, f.Accounts)
 	c.suns.SetHooks(c.leases.SunsHooks())
 

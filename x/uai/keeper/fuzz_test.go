@@ -21,15 +21,24 @@ func FuzzMsg(f *testing.F) {
 	}
 	publish.Volumes = []types.Volume{{Name: "data", Path: "/data", SizeMiB: 1}}
 	publish.Reference = "docker.io/library/nginx"
+	retired := sunstypes.NewNodeID(testkit.Addr("carol"), 2)
 	authority := authtypes.NewModuleAddress(govtypes.ModuleName).String()
 	testkit.FuzzMsg(f, []sdk.Msg{
 		publish,
 		&types.MsgDeprecateImage{Owner: alice, Image: alice + "/web:1"},
 		&types.MsgTransferImage{Owner: alice, Image: alice + "/web:1", NewOwner: bob},
 		&types.MsgUpdateParams{Authority: authority, Params: types.DefaultParams()},
+		&types.MsgSetAccess{
+			Owner: alice, Image: alice + "/web:1", Restricted: true, Grant: []string{bob}, Revoke: []string{alice},
+		},
+		&types.MsgAnnounceHolding{Agent: testkit.Addr("agent of carol/1").String(), Digests: []string{digest("a"), digest("c")}},
+		&types.MsgDropHolding{Agent: bob, Digests: []string{digest("b")}, Node: &retired},
+		&types.MsgPutObject{Owner: alice, Name: "backups/db", Digest: digest("c"), SizeBytes: 1},
+		&types.MsgRemoveObject{Owner: bob, Name: "backups/db"},
 	}, func(t *testing.T) testkit.FuzzTarget {
 		chain := newFixture(t)
-		chain.publish(alice, "web", "1")
+		chain.fillContent(chain.publish(alice, "web", "1"))
+		chain.node("carol", 2, sunstypes.NODE_STATUS_RETIRED)
 		return testkit.FuzzTarget{Fixture: chain.Fixture, Register: func(router grpc.Server) {
 			types.RegisterMsgServer(router, chain.msg)
 		}}

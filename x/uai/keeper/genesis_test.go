@@ -5,6 +5,10 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	sdk "github.com/cosmos/cosmos-sdk/types"
+
+	sunstypes "github.com/isuncoin/isuncoin/x/suns/types"
+	"github.com/isuncoin/isuncoin/x/testkit"
 	"github.com/isuncoin/isuncoin/x/uai"
 	"github.com/isuncoin/isuncoin/x/uai/types"
 )
@@ -19,6 +23,7 @@ func TestGenesisRoundTrip(t *testing.T) {
 	require.NoError(t, err)
 	_, err = f.msg.DeprecateImage(f.Ctx, &types.MsgDeprecateImage{Owner: alice, Image: ref})
 	require.NoError(t, err)
+	f.fillContent(ref)
 	exported := uai.NewAppModule(f.keeper).ExportGenesis(f.Ctx, f.Codec)
 
 	other := newFixture(t)
@@ -72,4 +77,28 @@ func TestInvariantsSeeDamage(t *testing.T) {
 	cache, _ = damaged.CacheContext()
 	require.NoError(t, f.keeper.Images.Indexes.ByOwner.Unreference(cache, key, func() (types.Image, error) { return image, nil }))
 	require.ErrorContains(t, f.keeper.AllInvariants(cache), "0 by owner")
+
+	f.fillContent(ref)
+	for what, damage := range map[string]func(sdk.Context) error{
+		"is not there": func(ctx sdk.Context) error {
+			stray, err := types.AccessGrant{Image: alice + "/none:1", Grantee: bob}.Key()
+			require.NoError(t, err)
+			return f.keeper.Access.Set(ctx, stray)
+		},
+		"are counted": func(ctx sdk.Context) error { return f.keeper.ObjectCounts.Set(ctx, testkit.Addr("bob"), 1) },
+		"references": func(ctx sdk.Context) error {
+			require.NoError(t, f.keeper.Unreference(ctx, digest("a")))
+			return nil
+		},
+		"not referenced": func(ctx sdk.Context) error { return f.keeper.Unreference(ctx, digest("b")) },
+		"by node": func(ctx sdk.Context) error {
+			holding, err := types.Holding{Digest: digest("b"), Node: sunstypes.NewNodeID(testkit.Addr("carol"), 1)}.Key()
+			require.NoError(t, err)
+			return f.keeper.Holdings.Indexes.ByNode.Unreference(ctx, holding, nil)
+		},
+	} {
+		cache, _ := f.Ctx.CacheContext()
+		require.NoError(t, damage(cache))
+		require.ErrorContains(t, f.keeper.AllInvariants(cache), what)
+	}
 }

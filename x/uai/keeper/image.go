@@ -41,7 +41,8 @@ func (k Keeper) setImage(ctx context.Context, image types.Image) error {
 	return k.Images.Set(ctx, key, image)
 }
 
-// Publish stores a new image. Its name must be free: what a lease was ordered with may not change under it.
+// Publish stores a new image. Its name must be free: what a lease was ordered with may not change under it. Its content is
+// referenced for good, as the name is taken for good: leases that run a deprecated image move to nodes that must fetch it.
 func (k Keeper) Publish(ctx context.Context, image types.Image) error {
 	if err := image.Validate(); err != nil {
 		return err
@@ -68,6 +69,9 @@ func (k Keeper) Publish(ctx context.Context, image types.Image) error {
 		return types.ErrImageExists.Wrap(image.Ref())
 	}
 	if err := k.Images.Set(ctx, key, image); err != nil {
+		return err
+	}
+	if err := k.Reference(ctx, image.Digest, image.SizeBytes); err != nil {
 		return err
 	}
 	return typedevent.Emit(ctx,

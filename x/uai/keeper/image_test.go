@@ -78,9 +78,11 @@ func TestPublishImageRefused(t *testing.T) {
 func TestLoweredLimits(t *testing.T) {
 	f := newFixture(t)
 	ref := f.publish(alice, "hello", "v1")
+	lowered := types.DefaultParams()
+	lowered.MaxImageBytes, lowered.MaxRoyalty = types.LowestMaxImageBytes, 6
 	_, err := f.msg.UpdateParams(f.Ctx, &types.MsgUpdateParams{
 		Authority: f.Authority.String(),
-		Params:    types.Params{MaxImageBytes: types.LowestMaxImageBytes, MaxRoyalty: 6},
+		Params:    lowered,
 	})
 	require.NoError(t, err)
 	_, err = f.msg.PublishImage(f.Ctx, publishMsg(alice, "hello", "v2"))
@@ -148,7 +150,8 @@ func TestTransferImage(t *testing.T) {
 
 func TestUpdateParams(t *testing.T) {
 	f := newFixture(t)
-	params := types.Params{MaxImageBytes: types.HighestMaxImageBytes, MaxRoyalty: 1}
+	params := types.DefaultParams()
+	params.MaxImageBytes, params.MaxRoyalty = types.HighestMaxImageBytes, 1
 
 	_, err := f.msg.UpdateParams(f.Ctx, &types.MsgUpdateParams{Authority: alice, Params: params})
 	require.ErrorIs(t, err, types.ErrUnauthorized)

@@ -56,7 +56,10 @@ func randomImage(r *simsx.XRand, params types.Params) *types.MsgPublishImage {
 		}
 	}
 	if r.Bool() {
-		msg.Volumes = []types.Volume{{Name: "data", Path: "/data", SizeMiB: r.Uint64InRange(1, 1024)}}
+		classes := []string{"", types.VolumePersistent, types.VolumeScratch}
+		msg.Volumes = []types.Volume{{
+			Name: "data", Path: "/data", SizeMiB: r.Uint64InRange(1, 1024), Class: classes[r.Intn(len(classes))],
+		}}
 	}
 	return msg
 }
@@ -116,13 +119,9 @@ func anyPublishedImage(
 // MsgUpdateParamsFactory proposes params anywhere in their bounds.
 func MsgUpdateParamsFactory() simsx.SimMsgFactoryFn[*types.MsgUpdateParams] {
 	return func(_ context.Context, testData *simsx.ChainDataSource, reporter simsx.SimulationReporter) ([]simsx.SimAccount, *types.MsgUpdateParams) {
-		r := testData.Rand()
 		return nil, &types.MsgUpdateParams{
 			Authority: testData.ModuleAccountAddress(reporter, "gov"),
-			Params: types.Params{
-				MaxImageBytes: between(r, types.LowestMaxImageBytes, types.HighestMaxImageBytes),
-				MaxRoyalty:    between(r, types.LowestMaxRoyalty, types.HighestMaxRoyalty),
-			},
+			Params:    randomParams(testData.Rand()),
 		}
 	}
 }

@@ -8,6 +8,8 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"cosmossdk.io/math"
+
 	addresscodec "github.com/cosmos/cosmos-sdk/codec/address"
 	codectypes "github.com/cosmos/cosmos-sdk/codec/types"
 	"github.com/cosmos/cosmos-sdk/testutil/simsx"
@@ -15,6 +17,7 @@ import (
 	"github.com/cosmos/cosmos-sdk/types/module"
 	simtypes "github.com/cosmos/cosmos-sdk/types/simulation"
 
+	sunskeeper "github.com/isuncoin/isuncoin/x/suns/keeper"
 	sunstypes "github.com/isuncoin/isuncoin/x/suns/types"
 	"github.com/isuncoin/isuncoin/x/testkit"
 	"github.com/isuncoin/isuncoin/x/uai/keeper"
@@ -26,10 +29,12 @@ import (
 func TestFactoriesMakeValidMessages(t *testing.T) {
 	r := rand.New(rand.NewSource(1))
 	f := testkit.New(t, testkit.Options{
-		StoreKeys:  []string{types.StoreKey},
+		StoreKeys:  []string{sunstypes.StoreKey, types.StoreKey},
 		Interfaces: []func(codectypes.InterfaceRegistry){types.RegisterInterfaces},
 	})
-	k := keeper.NewKeeper(f.Codec, f.Store(types.StoreKey), f.Bank, f.Authority.String())
+	authority := f.Authority.String()
+	suns := sunskeeper.NewKeeper(f.Codec, f.Store(sunstypes.StoreKey), f.Accounts, f.Bank, authority)
+	k := keeper.NewKeeper(f.Codec, f.Store(types.StoreKey), f.Bank, suns, authority)
 	state := module.SimulationState{Rand: r, Cdc: f.Codec, GenState: map[string]json.RawMessage{}}
 	simulation.RandomizedGenState(&state)
 	var genesis types.GenesisState
@@ -40,10 +45,20 @@ func TestFactoriesMakeValidMessages(t *testing.T) {
 	for _, account := range accounts {
 		f.Fund(account.Address, 1_000_000)
 	}
+	for i, agent := range accounts[:2] {
+		id := sunstypes.NewNodeID(accounts[4].Address, uint64(i+1))
+		key, err := id.Key()
+		require.NoError(t, err)
+		require.NoError(t, suns.Nodes.Set(f.Ctx, key, sunstypes.Node{
+			ID: id, Agent: agent.Address.String(), Status: sunstypes.NODE_STATUS_ACTIVE, Bond: math.ZeroInt(),
+		}))
+	}
 	server := keeper.NewMsgServer(k)
 	factories := []simsx.SimMsgFactoryX{
 		simulation.MsgPublishImageFactory(k), simulation.MsgPublishImageFactory(k), simulation.MsgTransferImageFactory(k),
-		simulation.MsgDeprecateImageFactory(k), simulation.MsgUpdateParamsFactory(),
+		simulation.MsgDeprecateImageFactory(k), simulation.MsgUpdateParamsFactory(), simulation.MsgSetAccessFactory(k),
+		simulation.MsgAnnounceHoldingFactory(k), simulation.MsgDropHoldingFactory(k),
+		simulation.MsgPutObjectFactory(k), simulation.MsgRemoveObjectFactory(k),
 	}
 	delivered := map[string]int{}
 	for range 1000 {
@@ -54,7 +69,7 @@ func TestFactoriesMakeValidMessages(t *testing.T) {
 		delivered[name]++
 	}
 	require.NoError(t, k.AllInvariants(f.Ctx))
-	for _, name := range []string{"publish", "deprecate", "transfer", "params"} {
+	for _, name := range []string{"publish", "deprecate", "transfer", "params", "access", "announce", "drop", "put", "remove"} {
 		require.Greater(t, delivered[name], 50, name)
 	}
 }
@@ -80,6 +95,36 @@ func deliver(ctx context.Context, server types.MsgServer, msg sdk.Msg) (string, 
 		}
 		_, err = server.TransferImage(ctx, m)
 		return "transfer", err
+	case *types.MsgSetAccess:
+		if m == nil {
+			return "skipped", nil
+		}
+		_, err = server.SetAccess(ctx, m)
+		return "access", err
+	case *types.MsgAnnounceHolding:
+		if m == nil {
+			return "skipped", nil
+		}
+		_, err = server.AnnounceHolding(ctx, m)
+		return "announce", err
+	case *types.MsgDropHolding:
+		if m == nil {
+			return "skipped", nil
+		}
+		_, err = server.DropHolding(ctx, m)
+		return "drop", err
+	case *types.MsgPutObject:
+		if m == nil {
+			return "skipped", nil
+		}
+		_, err = server.PutObject(ctx, m)
+		return "put", err
+	case *types.MsgRemoveObject:
+		if m == nil {
+			return "skipped", nil
+		}
+		_, err = server.RemoveObject(ctx, m)
+		return "remove", err
 	case *types.MsgUpdateParams:
 		_, err = server.UpdateParams(ctx, m)
 		return "params", err

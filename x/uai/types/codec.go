@@ -15,6 +15,11 @@ func RegisterLegacyAminoCodec(cdc *codec.LegacyAmino) {
 	legacy.RegisterAminoMsg(cdc, &MsgPublishImage{}, "isun/uai/MsgPublishImage")
 	legacy.RegisterAminoMsg(cdc, &MsgDeprecateImage{}, "isun/uai/MsgDeprecateImage")
 	legacy.RegisterAminoMsg(cdc, &MsgTransferImage{}, "isun/uai/MsgTransferImage")
+	legacy.RegisterAminoMsg(cdc, &MsgSetAccess{}, "isun/uai/MsgSetAccess")
+	legacy.RegisterAminoMsg(cdc, &MsgAnnounceHolding{}, "isun/uai/MsgAnnounceHolding")
+	legacy.RegisterAminoMsg(cdc, &MsgDropHolding{}, "isun/uai/MsgDropHolding")
+	legacy.RegisterAminoMsg(cdc, &MsgPutObject{}, "isun/uai/MsgPutObject")
+	legacy.RegisterAminoMsg(cdc, &MsgRemoveObject{}, "isun/uai/MsgRemoveObject")
 	legacy.RegisterAminoMsg(cdc, &MsgUpdateParams{}, "isun/x/uai/MsgUpdateParams")
 }
 
@@ -24,6 +29,11 @@ func RegisterInterfaces(registry codectypes.InterfaceRegistry) {
 		&MsgPublishImage{},
 		&MsgDeprecateImage{},
 		&MsgTransferImage{},
+		&MsgSetAccess{},
+		&MsgAnnounceHolding{},
+		&MsgDropHolding{},
+		&MsgPutObject{},
+		&MsgRemoveObject{},
 		&MsgUpdateParams{},
 	)
 	msgservice.RegisterMsgServiceDesc(registry, &_Msg_serviceDesc)

@@ -1,7 +1,6 @@
 package types
 
 import (
-	"encoding/hex"
 	"slices"
 	"strings"
 
@@ -17,7 +16,6 @@ const (
 	// many clients take.
 	MaxReferenceLength = 256
 
-	digestPrefix  = "sha256:"
 	platformLinux = "linux/"
 )
 
@@ -58,6 +56,7 @@ func NewImage(msg *MsgPublishImage, height int64) Image {
 		Reference:       msg.Reference,
 		Status:          IMAGE_STATUS_PUBLISHED,
 		PublishedHeight: height,
+		Restricted:      msg.Restricted,
 	}
 }
 
@@ -118,9 +117,8 @@ func firstError(errs ...error) error {
 
 // validateDigest accepts one spelling only, so that equal contents have equal digests.
 func validateDigest(digest string) error {
-	sum, ok := strings.CutPrefix(digest, digestPrefix)
-	if _, err := hex.DecodeString(sum); !ok || err != nil || len(sum) != 64 || strings.ToLower(sum) != sum {
-		return ErrInvalidImage.Wrapf("digest %.100q is not sha256: and 64 hexadecimal digits in lower case", digest)
+	if _, err := ParseDigest(digest); err != nil {
+		return ErrInvalidImage.Wrap(err.Error())
 	}
 	return nil
 }

@@ -334,6 +334,662 @@ func (m *QueryImagesResponse) GetPagination() *query.PageResponse {
 	return nil
 }
 
+// QueryAccessRequest names an image.
+type QueryAccessRequest struct {
+	// image is "publisher/name:tag".
+	Image      string             `protobuf:"bytes,1,opt,name=image,proto3" json:"image,omitempty"`
+	Pagination *query.PageRequest `protobuf:"bytes,2,opt,name=pagination,proto3" json:"pagination,omitempty"`
+}
+
+func (m *QueryAccessRequest) Reset()         { *m = QueryAccessRequest{} }
+func (m *QueryAccessRequest) String() string { return proto.CompactTextString(m) }
+func (*QueryAccessRequest) ProtoMessage()    {}
+func (*QueryAccessRequest) Descriptor() ([]byte, []int) {
+	return fileDescriptor_a689b70ab0f2c570, []int{6}
+}
+func (m *QueryAccessRequest) XXX_Unmarshal(b []byte) error {
+	return m.Unmarshal(b)
+}
+func (m *QueryAccessRequest) XXX_Marshal(b []byte, deterministic bool) ([]byte, error) {
+	if deterministic {
+		return xxx_messageInfo_QueryAccessRequest.Marshal(b, m, deterministic)
+	} else {
+		b = b[:cap(b)]
+		n, err := m.MarshalToSizedBuffer(b)
+		if err != nil {
+			return nil, err
+		}
+		return b[:n], nil
+	}
+}
+func (m *QueryAccessRequest) XXX_Merge(src proto.Message) {
+	xxx_messageInfo_QueryAccessRequest.Merge(m, src)
+}
+func (m *QueryAccessRequest) XXX_Size() int {
+	return m.Size()
+}
+func (m *QueryAccessRequest) XXX_DiscardUnknown() {
+	xxx_messageInfo_QueryAccessRequest.DiscardUnknown(m)
+}
+
+var xxx_messageInfo_QueryAccessRequest proto.InternalMessageInfo
+
+func (m *QueryAccessRequest) GetImage() string {
+	if m != nil {
+		return m.Image
+	}
+	return ""
+}
+
+func (m *QueryAccessRequest) GetPagination() *query.PageRequest {
+	if m != nil {
+		return m.Pagination
+	}
+	return nil
+}
+
+// QueryAccessResponse holds a page of addresses.
+type QueryAccessResponse struct {
+	Restricted bool `protobuf:"varint,1,opt,name=restricted,proto3" json:"restricted,omitempty"`
+	// grantees may order the image while it is restricted.
+	Grantees   []string            `protobuf:"bytes,2,rep,name=grantees,proto3" json:"grantees,omitempty"`
+	Pagination *query.PageResponse `protobuf:"bytes,3,opt,name=pagination,proto3" json:"pagination,omitempty"`
+}
+
+func (m *QueryAccessResponse) Reset()         { *m = QueryAccessResponse{} }
+func (m *QueryAccessResponse) String() string { return proto.CompactTextString(m) }
+func (*QueryAccessResponse) ProtoMessage()    {}
+func (*QueryAccessResponse) Descriptor() ([]byte, []int) {
+	return fileDescriptor_a689b70ab0f2c570, []int{7}
+}
+func (m *QueryAccessResponse) XXX_Unmarshal(b []byte) error {
+	return m.Unmarshal(b)
+}
+func (m *QueryAccessResponse) XXX_Marshal(b []byte, deterministic bool) ([]byte, error) {
+	if deterministic {
+		return xxx_messageInfo_QueryAccessResponse.Marshal(b, m, deterministic)
+	} else {
+		b = b[:cap(b)]
+		n, err := m.MarshalToSizedBuffer(b)
+		if err != nil {
+			return nil, err
+		}
+		return b[:n], nil
+	}
+}
+func (m *QueryAccessResponse) XXX_Merge(src proto.Message) {
+	xxx_messageInfo_QueryAccessResponse.Merge(m, src)
+}
+func (m *QueryAccessResponse) XXX_Size() int {
+	return m.Size()
+}
+func (m *QueryAccessResponse) XXX_DiscardUnknown() {
+	xxx_messageInfo_QueryAccessResponse.DiscardUnknown(m)
+}
+
+var xxx_messageInfo_QueryAccessResponse proto.InternalMessageInfo
+
+func (m *QueryAccessResponse) GetRestricted() bool {
+	if m != nil {
+		return m.Restricted
+	}
+	return false
+}
+
+func (m *QueryAccessResponse) GetGrantees() []string {
+	if m != nil {
+		return m.Grantees
+	}
+	return nil
+}
+
+func (m *QueryAccessResponse) GetPagination() *query.PageResponse {
+	if m != nil {
+		return m.Pagination
+	}
+	return nil
+}
+
+// QueryContentRequest names some content.
+type QueryContentRequest struct {
+	Digest string `protobuf:"bytes,1,opt,name=digest,proto3" json:"digest,omitempty"`
+}
+
+func (m *QueryContentRequest) Reset()         { *m = QueryContentRequest{} }
+func (m *QueryContentRequest) String() string { return proto.CompactTextString(m) }
+func (*QueryContentRequest) ProtoMessage()    {}
+func (*QueryContentRequest) Descriptor() ([]byte, []int) {
+	return fileDescriptor_a689b70ab0f2c570, []int{8}
+}
+func (m *QueryContentRequest) XXX_Unmarshal(b []byte) error {
+	return m.Unmarshal(b)
+}
+func (m *QueryContentRequest) XXX_Marshal(b []byte, deterministic bool) ([]byte, error) {
+	if deterministic {
+		return xxx_messageInfo_QueryContentRequest.Marshal(b, m, deterministic)
+	} else {
+		b = b[:cap(b)]
+		n, err := m.MarshalToSizedBuffer(b)
+		if err != nil {
+			return nil, err
+		}
+		return b[:n], nil
+	}
+}
+func (m *QueryContentRequest) XXX_Merge(src proto.Message) {
+	xxx_messageInfo_QueryContentRequest.Merge(m, src)
+}
+func (m *QueryContentRequest) XXX_Size() int {
+	return m.Size()
+}
+func (m *QueryContentRequest) XXX_DiscardUnknown() {
+	xxx_messageInfo_QueryContentRequest.DiscardUnknown(m)
+}
+
+var xxx_messageInfo_QueryContentRequest proto.InternalMessageInfo
+
+func (m *QueryContentRequest) GetDigest() string {
+	if m != nil {
+		return m.Digest
+	}
+	return ""
+}
+
+// QueryContentResponse says how much content is wanted. What nothing names has no references.
+type QueryContentResponse struct {
+	Digest     string `protobuf:"bytes,1,opt,name=digest,proto3" json:"digest,omitempty"`
+	References uint64 `protobuf:"varint,2,opt,name=references,proto3" json:"references,omitempty"`
+	// size_bytes is what the first said that referenced it.
+	SizeBytes uint64 `protobuf:"varint,3,opt,name=size_bytes,json=sizeBytes,proto3" json:"size_bytes,omitempty"`
+	// holders is how many nodes that are active or drain announced it, of the first 1,000 that did.
+	Holders uint64 `protobuf:"varint,4,opt,name=holders,proto3" json:"holders,omitempty"`
+}
+
+func (m *QueryContentResponse) Reset()         { *m = QueryContentResponse{} }
+func (m *QueryContentResponse) String() string { return proto.CompactTextString(m) }
+func (*QueryContentResponse) ProtoMessage()    {}
+func (*QueryContentResponse) Descriptor() ([]byte, []int) {
+	return fileDescriptor_a689b70ab0f2c570, []int{9}
+}
+func (m *QueryContentResponse) XXX_Unmarshal(b []byte) error {
+	return m.Unmarshal(b)
+}
+func (m *QueryContentResponse) XXX_Marshal(b []byte, deterministic bool) ([]byte, error) {
+	if deterministic {
+		return xxx_messageInfo_QueryContentResponse.Marshal(b, m, deterministic)
+	} else {
+		b = b[:cap(b)]
+		n, err := m.MarshalToSizedBuffer(b)
+		if err != nil {
+			return nil, err
+		}
+		return b[:n], nil
+	}
+}
+func (m *QueryContentResponse) XXX_Merge(src proto.Message) {
+	xxx_messageInfo_QueryContentResponse.Merge(m, src)
+}
+func (m *QueryContentResponse) XXX_Size() int {
+	return m.Size()
+}
+func (m *QueryContentResponse) XXX_DiscardUnknown() {
+	xxx_messageInfo_QueryContentResponse.DiscardUnknown(m)
+}
+
+var xxx_messageInfo_QueryContentResponse proto.InternalMessageInfo
+
+func (m *QueryContentResponse) GetDigest() string {
+	if m != nil {
+		return m.Digest
+	}
+	return ""
+}
+
+func (m *QueryContentResponse) GetReferences() uint64 {
+	if m != nil {
+		return m.References
+	}
+	return 0
+}
+
+func (m *QueryContentResponse) GetSizeBytes() uint64 {
+	if m != nil {
+		return m.SizeBytes
+	}
+	return 0
+}
+
+func (m *QueryContentResponse) GetHolders() uint64 {
+	if m != nil {
+		return m.Holders
+	}
+	return 0
+}
+
+// QueryHoldersRequest names some content.
+type QueryHoldersRequest struct {
+	Digest     string             `protobuf:"bytes,1,opt,name=digest,proto3" json:"digest,omitempty"`
+	Pagination *query.PageRequest `protobuf:"bytes,2,opt,name=pagination,proto3" json:"pagination,omitempty"`
+}
+
+func (m *QueryHoldersRequest) Reset()         { *m = QueryHoldersRequest{} }
+func (m *QueryHoldersRequest) String() string { return proto.CompactTextString(m) }
+func (*QueryHoldersRequest) ProtoMessage()    {}
+func (*QueryHoldersRequest) Descriptor() ([]byte, []int) {
+	return fileDescriptor_a689b70ab0f2c570, []int{10}
+}
+func (m *QueryHoldersRequest) XXX_Unmarshal(b []byte) error {
+	return m.Unmarshal(b)
+}
+func (m *QueryHoldersRequest) XXX_Marshal(b []byte, deterministic bool) ([]byte, error) {
+	if deterministic {
+		return xxx_messageInfo_QueryHoldersRequest.Marshal(b, m, deterministic)
+	} else {
+		b = b[:cap(b)]
+		n, err := m.MarshalToSizedBuffer(b)
+		if err != nil {
+			return nil, err
+		}
+		return b[:n], nil
+	}
+}
+func (m *QueryHoldersRequest) XXX_Merge(src proto.Message) {
+	xxx_messageInfo_QueryHoldersRequest.Merge(m, src)
+}
+func (m *QueryHoldersRequest) XXX_Size() int {
+	return m.Size()
+}
+func (m *QueryHoldersRequest) XXX_DiscardUnknown() {
+	xxx_messageInfo_QueryHoldersRequest.DiscardUnknown(m)
+}
+
+var xxx_messageInfo_QueryHoldersRequest proto.InternalMessageInfo
+
+func (m *QueryHoldersRequest) GetDigest() string {
+	if m != nil {
+		return m.Digest
+	}
+	return ""
+}
+
+func (m *QueryHoldersRequest) GetPagination() *query.PageRequest {
+	if m != nil {
+		return m.Pagination
+	}
+	return nil
+}
+
+// QueryHoldersResponse holds a page of nodes. Those that are gone are left out, so a page may hold fewer than its limit.
+type QueryHoldersResponse struct {
+	Holders    []Holder            `protobuf:"bytes,1,rep,name=holders,proto3" json:"holders"`
+	Pagination *query.PageResponse `protobuf:"bytes,2,opt,name=pagination,proto3" json:"pagination,omitempty"`
+}
+
+func (m *QueryHoldersResponse) Reset()         { *m = QueryHoldersResponse{} }
+func (m *QueryHoldersResponse) String() string { return proto.CompactTextString(m) }
+func (*QueryHoldersResponse) ProtoMessage()    {}
+func (*QueryHoldersResponse) Descriptor() ([]byte, []int) {
+	return fileDescriptor_a689b70ab0f2c570, []int{11}
+}
+func (m *QueryHoldersResponse) XXX_Unmarshal(b []byte) error {
+	return m.Unmarshal(b)
+}
+func (m *QueryHoldersResponse) XXX_Marshal(b []byte, deterministic bool) ([]byte, error) {
+	if deterministic {
+		return xxx_messageInfo_QueryHoldersResponse.Marshal(b, m, deterministic)
+	} else {
+		b = b[:cap(b)]
+		n, err := m.MarshalToSizedBuffer(b)
+		if err != nil {
+			return nil, err
+		}
+		return b[:n], nil
+	}
+}
+func (m *QueryHoldersResponse) XXX_Merge(src proto.Message) {
+	xxx_messageInfo_QueryHoldersResponse.Merge(m, src)
+}
+func (m *QueryHoldersResponse) XXX_Size() int {
+	return m.Size()
+}
+func (m *QueryHoldersResponse) XXX_DiscardUnknown() {
+	xxx_messageInfo_QueryHoldersResponse.DiscardUnknown(m)
+}
+
+var xxx_messageInfo_QueryHoldersResponse proto.InternalMessageInfo
+
+func (m *QueryHoldersResponse) GetHolders() []Holder {
+	if m != nil {
+		return m.Holders
+	}
+	return nil
+}
+
+func (m *QueryHoldersResponse) GetPagination() *query.PageResponse {
+	if m != nil {
+		return m.Pagination
+	}
+	return nil
+}
+
+// QueryHoldingsRequest names a node.
+type QueryHoldingsRequest struct {
+	Operator   string             `protobuf:"bytes,1,opt,name=operator,proto3" json:"operator,omitempty"`
+	Number     uint64             `protobuf:"varint,2,opt,name=number,proto3" json:"number,omitempty"`
+	Pagination *query.PageRequest `protobuf:"bytes,3,opt,name=pagination,proto3" json:"pagination,omitempty"`
+}
+
+func (m *QueryHoldingsRequest) Reset()         { *m = QueryHoldingsRequest{} }
+func (m *QueryHoldingsRequest) String() string { return proto.CompactTextString(m) }
+func (*QueryHoldingsRequest) ProtoMessage()    {}
+func (*QueryHoldingsRequest) Descriptor() ([]byte, []int) {
+	return fileDescriptor_a689b70ab0f2c570, []int{12}
+}
+func (m *QueryHoldingsRequest) XXX_Unmarshal(b []byte) error {
+	return m.Unmarshal(b)
+}
+func (m *QueryHoldingsRequest) XXX_Marshal(b []byte, deterministic bool) ([]byte, error) {
+	if deterministic {
+		return xxx_messageInfo_QueryHoldingsRequest.Marshal(b, m, deterministic)
+	} else {
+		b = b[:cap(b)]
+		n, err := m.MarshalToSizedBuffer(b)
+		if err != nil {
+			return nil, err
+		}
+		return b[:n], nil
+	}
+}
+func (m *QueryHoldingsRequest) XXX_Merge(src proto.Message) {
+	xxx_messageInfo_QueryHoldingsRequest.Merge(m, src)
+}
+func (m *QueryHoldingsRequest) XXX_Size() int {
+	return m.Size()
+}
+func (m *QueryHoldingsRequest) XXX_DiscardUnknown() {
+	xxx_messageInfo_QueryHoldingsRequest.DiscardUnknown(m)
+}
+
+var xxx_messageInfo_QueryHoldingsRequest proto.InternalMessageInfo
+
+func (m *QueryHoldingsRequest) GetOperator() string {
+	if m != nil {
+		return m.Operator
+	}
+	return ""
+}
+
+func (m *QueryHoldingsRequest) GetNumber() uint64 {
+	if m != nil {
+		return m.Number
+	}
+	return 0
+}
+
+func (m *QueryHoldingsRequest) GetPagination() *query.PageRequest {
+	if m != nil {
+		return m.Pagination
+	}
+	return nil
+}
+
+// QueryHoldingsResponse holds a page of digests.
+type QueryHoldingsResponse struct {
+	Digests    []string            `protobuf:"bytes,1,rep,name=digests,proto3" json:"digests,omitempty"`
+	Pagination *query.PageResponse `protobuf:"bytes,2,opt,name=pagination,proto3" json:"pagination,omitempty"`
+}
+
+func (m *QueryHoldingsResponse) Reset()         { *m = QueryHoldingsResponse{} }
+func (m *QueryHoldingsResponse) String() string { return proto.CompactTextString(m) }
+func (*QueryHoldingsResponse) ProtoMessage()    {}
+func (*QueryHoldingsResponse) Descriptor() ([]byte, []int) {
+	return fileDescriptor_a689b70ab0f2c570, []int{13}
+}
+func (m *QueryHoldingsResponse) XXX_Unmarshal(b []byte) error {
+	return m.Unmarshal(b)
+}
+func (m *QueryHoldingsResponse) XXX_Marshal(b []byte, deterministic bool) ([]byte, error) {
+	if deterministic {
+		return xxx_messageInfo_QueryHoldingsResponse.Marshal(b, m, deterministic)
+	} else {
+		b = b[:cap(b)]
+		n, err := m.MarshalToSizedBuffer(b)
+		if err != nil {
+			return nil, err
+		}
+		return b[:n], nil
+	}
+}
+func (m *QueryHoldingsResponse) XXX_Merge(src proto.Message) {
+	xxx_messageInfo_QueryHoldingsResponse.Merge(m, src)
+}
+func (m *QueryHoldingsResponse) XXX_Size() int {
+	return m.Size()
+}
+func (m *QueryHoldingsResponse) XXX_DiscardUnknown() {
+	xxx_messageInfo_QueryHoldingsResponse.DiscardUnknown(m)
+}
+
+var xxx_messageInfo_QueryHoldingsResponse proto.InternalMessageInfo
+
+func (m *QueryHoldingsResponse) GetDigests() []string {
+	if m != nil {
+		return m.Digests
+	}
+	return nil
+}
+
+func (m *QueryHoldingsResponse) GetPagination() *query.PageResponse {
+	if m != nil {
+		return m.Pagination
+	}
+	return nil
+}
+
+// QueryObjectRequest names an object.
+type QueryObjectRequest struct {
+	Owner string `protobuf:"bytes,1,opt,name=owner,proto3" json:"owner,omitempty"`
+	Name  string `protobuf:"bytes,2,opt,name=name,proto3" json:"name,omitempty"`
+}
+
+func (m *QueryObjectRequest) Reset()         { *m = QueryObjectRequest{} }
+func (m *QueryObjectRequest) String() string { return proto.CompactTextString(m) }
+func (*QueryObjectRequest) ProtoMessage()    {}
+func (*QueryObjectRequest) Descriptor() ([]byte, []int) {
+	return fileDescriptor_a689b70ab0f2c570, []int{14}
+}
+func (m *QueryObjectRequest) XXX_Unmarshal(b []byte) error {
+	return m.Unmarshal(b)
+}
+func (m *QueryObjectRequest) XXX_Marshal(b []byte, deterministic bool) ([]byte, error) {
+	if deterministic {
+		return xxx_messageInfo_QueryObjectRequest.Marshal(b, m, deterministic)
+	} else {
+		b = b[:cap(b)]
+		n, err := m.MarshalToSizedBuffer(b)
+		if err != nil {
+			return nil, err
+		}
+		return b[:n], nil
+	}
+}
+func (m *QueryObjectRequest) XXX_Merge(src proto.Message) {
+	xxx_messageInfo_QueryObjectRequest.Merge(m, src)
+}
+func (m *QueryObjectRequest) XXX_Size() int {
+	return m.Size()
+}
+func (m *QueryObjectRequest) XXX_DiscardUnknown() {
+	xxx_messageInfo_QueryObjectRequest.DiscardUnknown(m)
+}
+
+var xxx_messageInfo_QueryObjectRequest proto.InternalMessageInfo
+
+func (m *QueryObjectRequest) GetOwner() string {
+	if m != nil {
+		return m.Owner
+	}
+	return ""
+}
+
+func (m *QueryObjectRequest) GetName() string {
+	if m != nil {
+		return m.Name
+	}
+	return ""
+}
+
+// QueryObjectResponse holds an object.
+type QueryObjectResponse struct {
+	Object Object `protobuf:"bytes,1,opt,name=object,proto3" json:"object"`
+}
+
+func (m *QueryObjectResponse) Reset()         { *m = QueryObjectResponse{} }
+func (m *QueryObjectResponse) String() string { return proto.CompactTextString(m) }
+func (*QueryObjectResponse) ProtoMessage()    {}
+func (*QueryObjectResponse) Descriptor() ([]byte, []int) {
+	return fileDescriptor_a689b70ab0f2c570, []int{15}
+}
+func (m *QueryObjectResponse) XXX_Unmarshal(b []byte) error {
+	return m.Unmarshal(b)
+}
+func (m *QueryObjectResponse) XXX_Marshal(b []byte, deterministic bool) ([]byte, error) {
+	if deterministic {
+		return xxx_messageInfo_QueryObjectResponse.Marshal(b, m, deterministic)
+	} else {
+		b = b[:cap(b)]
+		n, err := m.MarshalToSizedBuffer(b)
+		if err != nil {
+			return nil, err
+		}
+		return b[:n], nil
+	}
+}
+func (m *QueryObjectResponse) XXX_Merge(src proto.Message) {
+	xxx_messageInfo_QueryObjectResponse.Merge(m, src)
+}
+func (m *QueryObjectResponse) XXX_Size() int {
+	return m.Size()
+}
+func (m *QueryObjectResponse) XXX_DiscardUnknown() {
+	xxx_messageInfo_QueryObjectResponse.DiscardUnknown(m)
+}
+
+var xxx_messageInfo_QueryObjectResponse proto.InternalMessageInfo
+
+func (m *QueryObjectResponse) GetObject() Object {
+	if m != nil {
+		return m.Object
+	}
+	return Object{}
+}
+
+// QueryObjectsRequest names an owner.
+type QueryObjectsRequest struct {
+	Owner      string             `protobuf:"bytes,1,opt,name=owner,proto3" json:"owner,omitempty"`
+	Pagination *query.PageRequest `protobuf:"bytes,2,opt,name=pagination,proto3" json:"pagination,omitempty"`
+}
+
+func (m *QueryObjectsRequest) Reset()         { *m = QueryObjectsRequest{} }
+func (m *QueryObjectsRequest) String() string { return proto.CompactTextString(m) }
+func (*QueryObjectsRequest) ProtoMessage()    {}
+func (*QueryObjectsRequest) Descriptor() ([]byte, []int) {
+	return fileDescriptor_a689b70ab0f2c570, []int{16}
+}
+func (m *QueryObjectsRequest) XXX_Unmarshal(b []byte) error {
+	return m.Unmarshal(b)
+}
+func (m *QueryObjectsRequest) XXX_Marshal(b []byte, deterministic bool) ([]byte, error) {
+	if deterministic {
+		return xxx_messageInfo_QueryObjectsRequest.Marshal(b, m, deterministic)
+	} else {
+		b = b[:cap(b)]
+		n, err := m.MarshalToSizedBuffer(b)
+		if err != nil {
+			return nil, err
+		}
+		return b[:n], nil
+	}
+}
+func (m *QueryObjectsRequest) XXX_Merge(src proto.Message) {
+	xxx_messageInfo_QueryObjectsRequest.Merge(m, src)
+}
+func (m *QueryObjectsRequest) XXX_Size() int {
+	return m.Size()
+}
+func (m *QueryObjectsRequest) XXX_DiscardUnknown() {
+	xxx_messageInfo_QueryObjectsRequest.DiscardUnknown(m)
+}
+
+var xxx_messageInfo_QueryObjectsRequest proto.InternalMessageInfo
+
+func (m *QueryObjectsRequest) GetOwner() string {
+	if m != nil {
+		return m.Owner
+	}
+	return ""
+}
+
+func (m *QueryObjectsRequest) GetPagination() *query.PageRequest {
+	if m != nil {
+		return m.Pagination
+	}
+	return nil
+}
+
+// QueryObjectsResponse holds a page of objects.
+type QueryObjectsResponse struct {
+	Objects    []Object            `protobuf:"bytes,1,rep,name=objects,proto3" json:"objects"`
+	Pagination *query.PageResponse `protobuf:"bytes,2,opt,name=pagination,proto3" json:"pagination,omitempty"`
+}
+
+func (m *QueryObjectsResponse) Reset()         { *m = QueryObjectsResponse{} }
+func (m *QueryObjectsResponse) String() string { return proto.CompactTextString(m) }
+func (*QueryObjectsResponse) ProtoMessage()    {}
+func (*QueryObjectsResponse) Descriptor() ([]byte, []int) {
+	return fileDescriptor_a689b70ab0f2c570, []int{17}
+}
+func (m *QueryObjectsResponse) XXX_Unmarshal(b []byte) error {
+	return m.Unmarshal(b)
+}
+func (m *QueryObjectsResponse) XXX_Marshal(b []byte, deterministic bool) ([]byte, error) {
+	if deterministic {
+		return xxx_messageInfo_QueryObjectsResponse.Marshal(b, m, deterministic)
+	} else {
+		b = b[:cap(b)]
+		n, err := m.MarshalToSizedBuffer(b)
+		if err != nil {
+			return nil, err
+		}
+		return b[:n], nil
+	}
+}
+func (m *QueryObjectsResponse) XXX_Merge(src proto.Message) {
+	xxx_messageInfo_QueryObjectsResponse.Merge(m, src)
+}
+func (m *QueryObjectsResponse) XXX_Size() int {
+	return m.Size()
+}
+func (m *QueryObjectsResponse) XXX_DiscardUnknown() {
+	xxx_messageInfo_QueryObjectsResponse.DiscardUnknown(m)
+}
+
+var xxx_messageInfo_QueryObjectsResponse proto.InternalMessageInfo
+
+func (m *QueryObjectsResponse) GetObjects() []Object {
+	if m != nil {
+		return m.Objects
+	}
+	return nil
+}
+
+func (m *QueryObjectsResponse) GetPagination() *query.PageResponse {
+	if m != nil {
+		return m.Pagination
+	}
+	return nil
+}
+
 func init() {
 	proto.RegisterType((*QueryParamsRequest)(nil), "isun.uai.v1.QueryParamsRequest")
 	proto.RegisterType((*QueryParamsResponse)(nil), "isun.uai.v1.QueryParamsResponse")
@@ -341,49 +997,92 @@ func init() {
 	proto.RegisterType((*QueryImageResponse)(nil), "isun.uai.v1.QueryImageResponse")
 	proto.RegisterType((*QueryImagesRequest)(nil), "isun.uai.v1.QueryImagesRequest")
 	proto.RegisterType((*QueryImagesResponse)(nil), "isun.uai.v1.QueryImagesResponse")
+	proto.RegisterType((*QueryAccessRequest)(nil), "isun.uai.v1.QueryAccessRequest")
+	proto.RegisterType((*QueryAccessResponse)(nil), "isun.uai.v1.QueryAccessResponse")
+	proto.RegisterType((*QueryContentRequest)(nil), "isun.uai.v1.QueryContentRequest")
+	proto.RegisterType((*QueryContentResponse)(nil), "isun.uai.v1.QueryContentResponse")
+	proto.RegisterType((*QueryHoldersRequest)(nil), "isun.uai.v1.QueryHoldersRequest")
+	proto.RegisterType((*QueryHoldersResponse)(nil), "isun.uai.v1.QueryHoldersResponse")
+	proto.RegisterType((*QueryHoldingsRequest)(nil), "isun.uai.v1.QueryHoldingsRequest")
+	proto.RegisterType((*QueryHoldingsResponse)(nil), "isun.uai.v1.QueryHoldingsResponse")
+	proto.RegisterType((*QueryObjectRequest)(nil), "isun.uai.v1.QueryObjectRequest")
+	proto.RegisterType((*QueryObjectResponse)(nil), "isun.uai.v1.QueryObjectResponse")
+	proto.RegisterType((*QueryObjectsRequest)(nil), "isun.uai.v1.QueryObjectsRequest")
+	proto.RegisterType((*QueryObjectsResponse)(nil), "isun.uai.v1.QueryObjectsResponse")
 }
 
 func init() { proto.RegisterFile("isun/uai/v1/query.proto", fileDescriptor_a689b70ab0f2c570) }
 
 var fileDescriptor_a689b70ab0f2c570 = []byte{
-	// 585 bytes of a gzipped FileDescriptorProto
-	0x1f, 0x8b, 0x08, 0x00, 0x00, 0x00, 0x00, 0x00, 0x02, 0xff, 0xa4, 0x54, 0xbf, 0x6f, 0x13, 0x31,
-	0x14, 0xce, 0xa5, 0x24, 0x52, 0x9c, 0x85, 0x3a, 0x41, 0x84, 0x14, 0x5d, 0xa2, 0x1b, 0xa0, 0xaa,
-	0xc0, 0x56, 0x52, 0xe8, 0x4e, 0x06, 0x50, 0x07, 0xa4, 0x12, 0x36, 0x16, 0xe4, 0xa4, 0xd6, 0xc5,
-	0x52, 0xcf, 0xbe, 0x9c, 0x7d, 0x81, 0x2a, 0x0a, 0x03, 0x13, 0x23, 0x12, 0xe2, 0x7f, 0x60, 0x64,
-	0xe0, 0x4f, 0x60, 0xe8, 0x58, 0xc1, 0xc2, 0x84, 0xaa, 0x04, 0x89, 0x7f, 0x03, 0xf9, 0x47, 0xc8,
-	0x9d, 0x42, 0xda, 0x81, 0x25, 0xf2, 0xf9, 0x7d, 0xef, 0x7d, 0xdf, 0xf7, 0xde, 0x73, 0xc0, 0x4d,
-	0x26, 0x53, 0x8e, 0x53, 0xc2, 0xf0, 0xa4, 0x83, 0xc7, 0x29, 0x4d, 0x4e, 0x51, 0x9c, 0x08, 0x25,
-	0x60, 0x55, 0x07, 0x50, 0x4a, 0x18, 0x9a, 0x74, 0x9a, 0xdb, 0x24, 0x62, 0x5c, 0x60, 0xf3, 0x6b,
-	0xe3, 0xcd, 0xbd, 0xa1, 0x90, 0x91, 0x90, 0x78, 0x40, 0x24, 0xb5, 0x89, 0x78, 0xd2, 0x19, 0x50,
-	0x45, 0x3a, 0x38, 0x26, 0x21, 0xe3, 0x44, 0x31, 0xc1, 0x1d, 0x76, 0xc7, 0x61, 0x97, 0xb0, 0x2c,
-	0x51, 0xf3, 0x96, 0x0d, 0xbe, 0x34, 0x5f, 0xd8, 0x7e, 0xb8, 0x50, 0x3d, 0x14, 0xa1, 0xb0, 0xf7,
-	0xfa, 0xe4, 0x6e, 0x6f, 0x87, 0x42, 0x84, 0x27, 0x14, 0x93, 0x98, 0x61, 0xc2, 0xb9, 0x50, 0x86,
-	0x6a, 0x99, 0x93, 0x33, 0xc4, 0x22, 0x12, 0x52, 0x17, 0x68, 0x64, 0x03, 0x31, 0x49, 0x48, 0xe4,
-	0x52, 0x82, 0x3a, 0x80, 0xcf, 0xb4, 0xa0, 0x23, 0x73, 0xd9, 0xa7, 0xe3, 0x94, 0x4a, 0x15, 0x3c,
-	0x05, 0xb5, 0xdc, 0xad, 0x8c, 0x05, 0x97, 0x14, 0x1e, 0x80, 0xb2, 0x4d, 0x6e, 0x78, 0x6d, 0x6f,
-	0xb7, 0xda, 0xad, 0xa1, 0x4c, 0xa3, 0x90, 0x05, 0xf7, 0x2a, 0x67, 0x3f, 0x5b, 0x85, 0x4f, 0xbf,
-	0x3f, 0xef, 0x79, 0x7d, 0x87, 0x0e, 0xc6, 0x60, 0xdb, 0x94, 0x3b, 0xd4, 0x92, 0x1c, 0x07, 0x3c,
-	0x00, 0x95, 0x38, 0x1d, 0x9c, 0x30, 0x39, 0xa2, 0x89, 0xa9, 0x57, 0xe9, 0x35, 0xbe, 0x7d, 0xb9,
-	0x5f, 0x77, 0x5d, 0x78, 0x74, 0x7c, 0x9c, 0x50, 0x29, 0x9f, 0xab, 0x84, 0xf1, 0xb0, 0xbf, 0x82,
-	0x42, 0x08, 0xae, 0x71, 0x12, 0xd1, 0x46, 0x51, 0xa7, 0xf4, 0xcd, 0x19, 0x5e, 0x07, 0x5b, 0x8a,
-	0x84, 0x8d, 0x2d, 0x73, 0xa5, 0x8f, 0xc1, 0xa1, 0xf3, 0xe5, 0x28, 0x9d, 0x81, 0x7d, 0x50, 0x32,
-	0x6d, 0x71, 0xfa, 0x61, 0x4e, 0xbf, 0x81, 0x66, 0xe5, 0x5b, 0x6c, 0xf0, 0xd5, 0xcb, 0xd6, 0x92,
-	0xff, 0xab, 0x1f, 0x81, 0x92, 0x78, 0xc5, 0x69, 0x62, 0x0d, 0x5c, 0x92, 0x63, 0x61, 0xf0, 0x31,
-	0x00, 0xab, 0xa5, 0x32, 0x16, 0xab, 0xdd, 0x3b, 0xc8, 0x65, 0xe8, 0x0d, 0x44, 0x76, 0xa3, 0xdc,
-	0x06, 0xa2, 0xa3, 0x55, 0x8f, 0xfb, 0x99, 0xcc, 0xe0, 0xa3, 0xe7, 0x86, 0xba, 0xb4, 0xe1, 0x7a,
-	0xf2, 0x10, 0x94, 0x8d, 0x4f, 0x3d, 0xd4, 0xad, 0xab, 0x9b, 0xe2, 0xc0, 0xf0, 0x49, 0x4e, 0x56,
-	0xd1, 0xc8, 0xba, 0x7b, 0xa5, 0x2c, 0xcb, 0x99, 0xd5, 0xd5, 0xbd, 0x28, 0x82, 0x92, 0xd1, 0x05,
-	0x23, 0x50, 0xb6, 0x3b, 0x04, 0x5b, 0x39, 0x0d, 0xeb, 0x0b, 0xda, 0x6c, 0x6f, 0x06, 0x58, 0x8a,
-	0xa0, 0xfd, 0x4e, 0xcb, 0x7d, 0xfb, 0xfd, 0xd7, 0x87, 0xe2, 0x0d, 0x58, 0xc3, 0xeb, 0x0f, 0x00,
-	0xbe, 0x01, 0x25, 0xe3, 0x0e, 0xfa, 0xeb, 0xc5, 0xb2, 0x9b, 0xda, 0x6c, 0x6d, 0x8c, 0x3b, 0xae,
-	0x07, 0x86, 0x06, 0xc1, 0x7b, 0x78, 0xed, 0x01, 0x4a, 0x3c, 0xfd, 0x3b, 0xfa, 0x19, 0x9e, 0xea,
-	0x6d, 0x9d, 0xe1, 0xa9, 0x22, 0xe1, 0x0c, 0x8e, 0x40, 0xd9, 0x8e, 0x02, 0x6e, 0x22, 0xb8, 0xcc,
-	0x6e, 0x7e, 0x8a, 0xc1, 0xce, 0x3f, 0x9d, 0x5a, 0x09, 0xbd, 0xde, 0xd9, 0xdc, 0xf7, 0xce, 0xe7,
-	0xbe, 0x77, 0x31, 0xf7, 0xbd, 0xf7, 0x0b, 0xbf, 0x70, 0xbe, 0xf0, 0x0b, 0x3f, 0x16, 0x7e, 0xe1,
-	0xc5, 0x6e, 0xc8, 0xd4, 0x28, 0x1d, 0xa0, 0xa1, 0x88, 0x4c, 0xe2, 0x50, 0x30, 0xbe, 0x3a, 0xbc,
-	0x36, 0x75, 0xd4, 0x69, 0x4c, 0xe5, 0xa0, 0x6c, 0xfe, 0x2f, 0xf6, 0xff, 0x04, 0x00, 0x00, 0xff,
-	0xff, 0x8f, 0xa3, 0x03, 0x9c, 0x35, 0x05, 0x00, 0x00,
+	// 1081 bytes of a gzipped FileDescriptorProto
+	0x1f, 0x8b, 0x08, 0x00, 0x00, 0x00, 0x00, 0x00, 0x02, 0xff, 0xac, 0x57, 0x3f, 0x6f, 0x23, 0x45,
+	0x14, 0xcf, 0xda, 0x8e, 0xff, 0x4c, 0x1a, 0x6e, 0xe2, 0x03, 0x9f, 0xef, 0xd8, 0x98, 0x15, 0x0a,
+	0x51, 0xc4, 0xed, 0xc8, 0xb9, 0x70, 0xd0, 0x50, 0x9c, 0x91, 0x80, 0x2b, 0x10, 0xc7, 0xd2, 0x20,
+	0x9a, 0xd3, 0xda, 0x1e, 0x36, 0x8b, 0xe2, 0x19, 0x67, 0x67, 0x1c, 0xc8, 0x59, 0xbe, 0x82, 0x06,
+	0x84, 0x84, 0x84, 0x84, 0x28, 0xf8, 0x06, 0x14, 0x14, 0x14, 0xf7, 0x11, 0x28, 0xae, 0x41, 0x3a,
+	0x41, 0x43, 0x85, 0x50, 0x82, 0xc4, 0xd7, 0x40, 0x3b, 0xf3, 0x76, 0xbd, 0x63, 0xaf, 0x37, 0x28,
+	0xb8, 0x89, 0x76, 0x66, 0xde, 0xbc, 0xdf, 0xef, 0xfd, 0xde, 0xf3, 0x7b, 0x13, 0xf4, 0x42, 0x28,
+	0x26, 0x8c, 0x4c, 0xfc, 0x90, 0x9c, 0x76, 0xc9, 0xc9, 0x84, 0x46, 0x67, 0xee, 0x38, 0xe2, 0x92,
+	0xe3, 0xad, 0xf8, 0xc0, 0x9d, 0xf8, 0xa1, 0x7b, 0xda, 0x6d, 0x5f, 0xf3, 0x47, 0x21, 0xe3, 0x44,
+	0xfd, 0xd5, 0xe7, 0xed, 0xfd, 0x01, 0x17, 0x23, 0x2e, 0x48, 0xdf, 0x17, 0x54, 0x5f, 0x24, 0xa7,
+	0xdd, 0x3e, 0x95, 0x7e, 0x97, 0x8c, 0xfd, 0x20, 0x64, 0xbe, 0x0c, 0x39, 0x03, 0xdb, 0x9b, 0x60,
+	0x9b, 0x98, 0x65, 0x81, 0xda, 0x37, 0xf4, 0xe1, 0x43, 0xb5, 0x22, 0x7a, 0x01, 0x47, 0xcd, 0x80,
+	0x07, 0x5c, 0xef, 0xc7, 0x5f, 0xb0, 0x7b, 0x2b, 0xe0, 0x3c, 0x38, 0xa6, 0xc4, 0x1f, 0x87, 0xc4,
+	0x67, 0x8c, 0x4b, 0x05, 0x95, 0xdc, 0xb9, 0x91, 0x0d, 0x68, 0xc0, 0x99, 0xa4, 0x4c, 0xc2, 0x91,
+	0x11, 0x6b, 0x38, 0xf2, 0x03, 0x0a, 0x07, 0xad, 0xec, 0xc1, 0xd8, 0x8f, 0xfc, 0x11, 0x78, 0x73,
+	0x9a, 0x08, 0x7f, 0x10, 0x73, 0x7d, 0xa0, 0x36, 0x3d, 0x7a, 0x32, 0xa1, 0x42, 0x3a, 0xef, 0xa1,
+	0x6d, 0x63, 0x57, 0x8c, 0x39, 0x13, 0x14, 0xdf, 0x45, 0x55, 0x7d, 0xb9, 0x65, 0x75, 0xac, 0xbd,
+	0xad, 0x83, 0x6d, 0x37, 0xa3, 0xa1, 0xab, 0x8d, 0x7b, 0x8d, 0xa7, 0x7f, 0xee, 0x6c, 0xfc, 0xf8,
+	0xcf, 0xcf, 0xfb, 0x96, 0x07, 0xd6, 0xce, 0x09, 0xba, 0xa6, 0xdc, 0xdd, 0x8f, 0x29, 0x01, 0x06,
+	0xbe, 0x8b, 0x1a, 0xe3, 0x49, 0xff, 0x38, 0x14, 0x47, 0x34, 0x52, 0xfe, 0x1a, 0xbd, 0xd6, 0x6f,
+	0x4f, 0x6e, 0x37, 0x41, 0xa0, 0x7b, 0xc3, 0x61, 0x44, 0x85, 0xf8, 0x50, 0x46, 0x21, 0x0b, 0xbc,
+	0xb9, 0x29, 0xc6, 0xa8, 0xc2, 0xfc, 0x11, 0x6d, 0x95, 0xe2, 0x2b, 0x9e, 0xfa, 0xc6, 0xcf, 0xa1,
+	0xb2, 0xf4, 0x83, 0x56, 0x59, 0x6d, 0xc5, 0x9f, 0xce, 0x7d, 0x88, 0x0b, 0x20, 0x21, 0x80, 0x3b,
+	0x68, 0x53, 0xc9, 0x02, 0xfc, 0xb1, 0xc1, 0x5f, 0x99, 0x66, 0xe9, 0x6b, 0x5b, 0xe7, 0x17, 0x2b,
+	0xeb, 0x4b, 0xfc, 0x5f, 0xfe, 0x2e, 0xda, 0xe4, 0x9f, 0x31, 0x1a, 0xe9, 0x00, 0x0a, 0xee, 0x68,
+	0x33, 0xfc, 0x36, 0x42, 0xf3, 0x7a, 0x53, 0x21, 0x6e, 0x1d, 0xec, 0xba, 0x70, 0x23, 0x2e, 0x4e,
+	0x57, 0x17, 0x1b, 0x14, 0xa7, 0xfb, 0x60, 0xae, 0xb1, 0x97, 0xb9, 0xe9, 0x7c, 0x6f, 0x41, 0x52,
+	0x93, 0x30, 0x40, 0x93, 0xd7, 0x50, 0x55, 0xc5, 0x19, 0x27, 0xb5, 0x7c, 0xb9, 0x28, 0x60, 0x8c,
+	0xdf, 0x31, 0x68, 0x95, 0x14, 0xad, 0x57, 0x2e, 0xa5, 0xa5, 0x31, 0x0d, 0x5e, 0x11, 0xa8, 0x7b,
+	0x6f, 0x30, 0xa0, 0x22, 0x55, 0xb7, 0x99, 0xcd, 0x54, 0x03, 0x52, 0xb1, 0xa0, 0x45, 0xe9, 0xca,
+	0x5a, 0x3c, 0x49, 0xb4, 0x48, 0x40, 0x41, 0x0b, 0x1b, 0xa1, 0x88, 0x0a, 0x19, 0x85, 0x03, 0x49,
+	0x87, 0x0a, 0xba, 0xee, 0x65, 0x76, 0xf0, 0x21, 0xaa, 0x07, 0x91, 0xcf, 0x24, 0xa5, 0xa2, 0x55,
+	0xea, 0x94, 0x0b, 0xd3, 0x97, 0x5a, 0x2e, 0x48, 0x55, 0xbe, 0xba, 0x54, 0xb7, 0x81, 0xf5, 0x5b,
+	0xfa, 0x57, 0x9f, 0x68, 0xf5, 0x3c, 0xaa, 0x0e, 0xc3, 0x80, 0x0a, 0x09, 0x62, 0xc1, 0xca, 0xf9,
+	0xd2, 0x42, 0x4d, 0xd3, 0x1e, 0xc2, 0x5c, 0x71, 0x41, 0x87, 0xff, 0x09, 0x8d, 0x28, 0x1b, 0xa8,
+	0x00, 0xad, 0xbd, 0x8a, 0x97, 0xd9, 0xc1, 0x2f, 0x22, 0x24, 0xc2, 0x47, 0xf4, 0x61, 0xff, 0x4c,
+	0x52, 0xa1, 0x02, 0xa9, 0x78, 0x8d, 0x78, 0xa7, 0x17, 0x6f, 0xe0, 0x16, 0xaa, 0x1d, 0xf1, 0xe3,
+	0x21, 0x8d, 0x44, 0xab, 0xa2, 0xce, 0x92, 0xa5, 0x33, 0x01, 0xe2, 0xef, 0xea, 0xf5, 0x25, 0xc4,
+	0xd7, 0x96, 0xe6, 0x1f, 0x12, 0x01, 0x52, 0x5c, 0x10, 0xe0, 0x8d, 0x39, 0x53, 0x5d, 0xf4, 0x66,
+	0x27, 0xd3, 0xe6, 0xd9, 0xaa, 0x4f, 0xcc, 0xd7, 0x57, 0xf6, 0x3f, 0x65, 0xb9, 0x85, 0x2c, 0x48,
+	0x45, 0x39, 0x44, 0x75, 0x3e, 0xa6, 0x91, 0x2f, 0xf9, 0xe5, 0x6d, 0x25, 0xb5, 0x8c, 0xa5, 0x64,
+	0x93, 0x51, 0x1f, 0xda, 0x4a, 0xc5, 0x83, 0xd5, 0xda, 0xba, 0xc7, 0x23, 0x74, 0x7d, 0x81, 0x2d,
+	0x48, 0xd9, 0x42, 0x35, 0x9d, 0x35, 0x2d, 0x65, 0xc3, 0x4b, 0x96, 0xeb, 0x93, 0xea, 0x23, 0xe8,
+	0x10, 0xef, 0xf7, 0x3f, 0xa5, 0x83, 0xb4, 0xea, 0xd3, 0x3e, 0x6a, 0xfd, 0xb7, 0x3e, 0x9a, 0x33,
+	0x37, 0xd2, 0x39, 0x97, 0x78, 0x9e, 0xcf, 0x39, 0xae, 0x76, 0x72, 0xe7, 0x9c, 0x36, 0x36, 0x7a,
+	0xa2, 0xb6, 0x76, 0xbe, 0xb1, 0x0c, 0x7f, 0xe2, 0xaa, 0x54, 0xd7, 0x5e, 0xff, 0x29, 0x9f, 0x79,
+	0xfd, 0x6b, 0xca, 0xf9, 0xf5, 0xbf, 0x1c, 0x61, 0x62, 0xbe, 0xb6, 0xa4, 0x1e, 0xfc, 0x5a, 0x47,
+	0x9b, 0x8a, 0x1b, 0x1e, 0xa1, 0xaa, 0x7e, 0x3a, 0xe0, 0x1d, 0x83, 0xc5, 0xf2, 0xbb, 0xa4, 0xdd,
+	0x59, 0x6d, 0xa0, 0x21, 0x9c, 0xce, 0x57, 0x31, 0xdf, 0x2f, 0x7e, 0xff, 0xfb, 0xbb, 0xd2, 0x75,
+	0xbc, 0x4d, 0x96, 0xdf, 0x3d, 0xf8, 0x31, 0xda, 0x54, 0x43, 0x0d, 0xdb, 0xcb, 0xce, 0xb2, 0x0f,
+	0x94, 0xf6, 0xce, 0xca, 0x73, 0xc0, 0x3a, 0x54, 0x30, 0x2e, 0x7e, 0x95, 0x2c, 0xbd, 0xbb, 0x04,
+	0x99, 0xa6, 0x13, 0x7f, 0x46, 0xa6, 0x71, 0xb1, 0xcd, 0xc8, 0x54, 0xfa, 0xc1, 0x0c, 0x1f, 0xa1,
+	0xaa, 0x9e, 0xc0, 0x78, 0x15, 0x40, 0x51, 0xb8, 0xe6, 0xf0, 0x76, 0x6e, 0xe6, 0x46, 0x0a, 0x23,
+	0x5a, 0xa0, 0xaa, 0x9e, 0x6f, 0x79, 0x48, 0xc6, 0xb8, 0xcd, 0x43, 0x32, 0x47, 0xa3, 0xb3, 0xab,
+	0x90, 0x3a, 0xd8, 0x36, 0x90, 0x7c, 0x65, 0x44, 0xa6, 0x0a, 0xf1, 0xcd, 0xfd, 0xfd, 0x19, 0x3e,
+	0x45, 0x35, 0x18, 0x37, 0x38, 0xc7, 0xa9, 0x39, 0xb9, 0xda, 0x2f, 0x15, 0x58, 0x14, 0xe2, 0xc2,
+	0xbb, 0x57, 0x90, 0xa9, 0xee, 0x36, 0x33, 0xfc, 0x18, 0xd5, 0xa0, 0xcb, 0xe7, 0xe1, 0x9a, 0x83,
+	0x27, 0x0f, 0x77, 0x61, 0x44, 0x38, 0xae, 0xc2, 0xdd, 0xc3, 0xbb, 0xc5, 0xb8, 0x24, 0x19, 0x0c,
+	0x5f, 0x5b, 0xa8, 0x9e, 0x34, 0x47, 0xbc, 0xc2, 0x7f, 0xa6, 0xcd, 0xb7, 0x9d, 0x22, 0x13, 0xe0,
+	0xf0, 0xba, 0xe2, 0xd0, 0xc5, 0xc4, 0xe0, 0xc0, 0xf8, 0x30, 0xae, 0xaf, 0xa4, 0xf5, 0xc7, 0xe5,
+	0xa5, 0x7a, 0xbd, 0xe6, 0xa2, 0xf0, 0xa7, 0xa8, 0xaa, 0x7f, 0xc3, 0x79, 0x99, 0x37, 0xda, 0x68,
+	0x5e, 0xe6, 0xcd, 0x6e, 0xb8, 0x42, 0x09, 0x68, 0x08, 0x64, 0xaa, 0x5a, 0x16, 0xd4, 0xb8, 0xaa,
+	0x00, 0x89, 0x6a, 0xd0, 0x6f, 0xf0, 0x4a, 0xe7, 0x45, 0x99, 0x58, 0x68, 0x56, 0xce, 0xcb, 0x0a,
+	0xdf, 0xc6, 0xb7, 0x8a, 0xf0, 0x7b, 0xbd, 0xa7, 0xe7, 0xb6, 0xf5, 0xec, 0xdc, 0xb6, 0xfe, 0x3a,
+	0xb7, 0xad, 0x6f, 0x2f, 0xec, 0x8d, 0x67, 0x17, 0xf6, 0xc6, 0x1f, 0x17, 0xf6, 0xc6, 0xc7, 0x7b,
+	0x41, 0x28, 0x8f, 0x26, 0x7d, 0x77, 0xc0, 0x47, 0xca, 0xc3, 0x80, 0x87, 0x6c, 0xfe, 0xf1, 0xb9,
+	0x72, 0x28, 0xcf, 0xc6, 0x54, 0xf4, 0xab, 0xea, 0x7f, 0xa2, 0x3b, 0xff, 0x06, 0x00, 0x00, 0xff,
+	0xff, 0x64, 0xe6, 0xd5, 0x6f, 0x34, 0x0e, 0x00, 0x00,
 }
 
 // Reference imports to suppress errors if they are not otherwise used.
@@ -404,6 +1103,18 @@ type QueryClient interface {
 	Image(ctx context.Context, in *QueryImageRequest, opts ...grpc.CallOption) (*QueryImageResponse, error)
 	// Images lists all images, a publisher's or an owner's.
 	Images(ctx context.Context, in *QueryImagesRequest, opts ...grpc.CallOption) (*QueryImagesResponse, error)
+	// Access lists who may order an image beside its owner.
+	Access(ctx context.Context, in *QueryAccessRequest, opts ...grpc.CallOption) (*QueryAccessResponse, error)
+	// Content says how much some content is wanted, and how many have it.
+	Content(ctx context.Context, in *QueryContentRequest, opts ...grpc.CallOption) (*QueryContentResponse, error)
+	// Holders lists the nodes that have some content, and how they are reached.
+	Holders(ctx context.Context, in *QueryHoldersRequest, opts ...grpc.CallOption) (*QueryHoldersResponse, error)
+	// Holdings lists the digests that a node announced.
+	Holdings(ctx context.Context, in *QueryHoldingsRequest, opts ...grpc.CallOption) (*QueryHoldingsResponse, error)
+	// Object gives one object.
+	Object(ctx context.Context, in *QueryObjectRequest, opts ...grpc.CallOption) (*QueryObjectResponse, error)
+	// Objects lists an owner's objects.
+	Objects(ctx context.Context, in *QueryObjectsRequest, opts ...grpc.CallOption) (*QueryObjectsResponse, error)
 }
 
 type queryClient struct {
@@ -441,6 +1152,60 @@ func (c *queryClient) Images(ctx context.Context, in *QueryImagesRequest, opts .
 	return out, nil
 }
 
+func (c *queryClient) Access(ctx context.Context, in *QueryAccessRequest, opts ...grpc.CallOption) (*QueryAccessResponse, error) {
+	out := new(QueryAccessResponse)
+	err := c.cc.Invoke(ctx, "/isun.uai.v1.Query/Access", in, out, opts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *queryClient) Content(ctx context.Context, in *QueryContentRequest, opts ...grpc.CallOption) (*QueryContentResponse, error) {
+	out := new(QueryContentResponse)
+	err := c.cc.Invoke(ctx, "/isun.uai.v1.Query/Content", in, out, opts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *queryClient) Holders(ctx context.Context, in *QueryHoldersRequest, opts ...grpc.CallOption) (*QueryHoldersResponse, error) {
+	out := new(QueryHoldersResponse)
+	err := c.cc.Invoke(ctx, "/isun.uai.v1.Query/Holders", in, out, opts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *queryClient) Holdings(ctx context.Context, in *QueryHoldingsRequest, opts ...grpc.CallOption) (*QueryHoldingsResponse, error) {
+	out := new(QueryHoldingsResponse)
+	err := c.cc.Invoke(ctx, "/isun.uai.v1.Query/Holdings", in, out, opts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *queryClient) Object(ctx context.Context, in *QueryObjectRequest, opts ...grpc.CallOption) (*QueryObjectResponse, error) {
+	out := new(QueryObjectResponse)
+	err := c.cc.Invoke(ctx, "/isun.uai.v1.Query/Object", in, out, opts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *queryClient) Objects(ctx context.Context, in *QueryObjectsRequest, opts ...grpc.CallOption) (*QueryObjectsResponse, error) {
+	out := new(QueryObjectsResponse)
+	err := c.cc.Invoke(ctx, "/isun.uai.v1.Query/Objects", in, out, opts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 // QueryServer is the server API for Query service.
 type QueryServer interface {
 	// Params gives the params.
@@ -449,6 +1214,18 @@ type QueryServer interface {
 	Image(context.Context, *QueryImageRequest) (*QueryImageResponse, error)
 	// Images lists all images, a publisher's or an owner's.
 	Images(context.Context, *QueryImagesRequest) (*QueryImagesResponse, error)
+	// Access lists who may order an image beside its owner.
+	Access(context.Context, *QueryAccessRequest) (*QueryAccessResponse, error)
+	// Content says how much some content is wanted, and how many have it.
+	Content(context.Context, *QueryContentRequest) (*QueryContentResponse, error)
+	// Holders lists the nodes that have some content, and how they are reached.
+	Holders(context.Context, *QueryHoldersRequest) (*QueryHoldersResponse, error)
+	// Holdings lists the digests that a node announced.
+	Holdings(context.Context, *QueryHoldingsRequest) (*QueryHoldingsResponse, error)
+	// Object gives one object.
+	Object(context.Context, *QueryObjectRequest) (*QueryObjectResponse, error)
+	// Objects lists an owner's objects.
+	Objects(context.Context, *QueryObjectsRequest) (*QueryObjectsResponse, error)
 }
 
 // UnimplementedQueryServer can be embedded to have forward compatible implementations.
@@ -463,6 +1240,24 @@ func (*UnimplementedQueryServer) Image(ctx context.Context, req *QueryImageReque
 }
 func (*UnimplementedQueryServer) Images(ctx context.Context, req *QueryImagesRequest) (*QueryImagesResponse, error) {
 	return nil, status.Errorf(codes.Unimplemented, "method Images not implemented")
+}
+func (*UnimplementedQueryServer) Access(ctx context.Context, req *QueryAccessRequest) (*QueryAccessResponse, error) {
+	return nil, status.Errorf(codes.Unimplemented, "method Access not implemented")
+}
+func (*UnimplementedQueryServer) Content(ctx context.Context, req *QueryContentRequest) (*QueryContentResponse, error) {
+	return nil, status.Errorf(codes.Unimplemented, "method Content not implemented")
+}
+func (*UnimplementedQueryServer) Holders(ctx context.Context, req *QueryHoldersRequest) (*QueryHoldersResponse, error) {
+	return nil, status.Errorf(codes.Unimplemented, "method Holders not implemented")
+}
+func (*UnimplementedQueryServer) Holdings(ctx context.Context, req *QueryHoldingsRequest) (*QueryHoldingsResponse, error) {
+	return nil, status.Errorf(codes.Unimplemented, "method Holdings not implemented")
+}
+func (*UnimplementedQueryServer) Object(ctx context.Context, req *QueryObjectRequest) (*QueryObjectResponse, error) {
+	return nil, status.Errorf(codes.Unimplemented, "method Object not implemented")
+}
+func (*UnimplementedQueryServer) Objects(ctx context.Context, req *QueryObjectsRequest) (*QueryObjectsResponse, error) {
+	return nil, status.Errorf(codes.Unimplemented, "method Objects not implemented")
 }
 
 func RegisterQueryServer(s grpc1.Server, srv QueryServer) {
@@ -523,6 +1318,114 @@ func _Query_Images_Handler(srv interface{}, ctx context.Context, dec func(interf
 	return interceptor(ctx, in, info, handler)
 }
 
+func _Query_Access_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(QueryAccessRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(QueryServer).Access(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: "/isun.uai.v1.Query/Access",
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(QueryServer).Access(ctx, req.(*QueryAccessRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _Query_Content_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(QueryContentRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(QueryServer).Content(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: "/isun.uai.v1.Query/Content",
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(QueryServer).Content(ctx, req.(*QueryContentRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _Query_Holders_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(QueryHoldersRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(QueryServer).Holders(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: "/isun.uai.v1.Query/Holders",
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(QueryServer).Holders(ctx, req.(*QueryHoldersRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _Query_Holdings_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(QueryHoldingsRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(QueryServer).Holdings(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: "/isun.uai.v1.Query/Holdings",
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(QueryServer).Holdings(ctx, req.(*QueryHoldingsRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _Query_Object_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(QueryObjectRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(QueryServer).Object(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: "/isun.uai.v1.Query/Object",
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(QueryServer).Object(ctx, req.(*QueryObjectRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _Query_Objects_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(QueryObjectsRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(QueryServer).Objects(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: "/isun.uai.v1.Query/Objects",
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(QueryServer).Objects(ctx, req.(*QueryObjectsRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 var Query_serviceDesc = _Query_serviceDesc
 var _Query_serviceDesc = grpc.ServiceDesc{
 	ServiceName: "isun.uai.v1.Query",
@@ -539,6 +1442,30 @@ var _Query_serviceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "Images",
 			Handler:    _Query_Images_Handler,
+		},
+		{
+			MethodName: "Access",
+			Handler:    _Query_Access_Handler,
+		},
+		{
+			MethodName: "Content",
+			Handler:    _Query_Content_Handler,
+		},
+		{
+			MethodName: "Holders",
+			Handler:    _Query_Holders_Handler,
+		},
+		{
+			MethodName: "Holdings",
+			Handler:    _Query_Holdings_Handler,
+		},
+		{
+			MethodName: "Object",
+			Handler:    _Query_Object_Handler,
+		},
+		{
+			MethodName: "Objects",
+			Handler:    _Query_Objects_Handler,
 		},
 	},
 	Streams:  []grpc.StreamDesc{},
@@ -776,6 +1703,520 @@ func (m *QueryImagesResponse) MarshalToSizedBuffer(dAtA []byte) (int, error) {
 	return len(dAtA) - i, nil
 }
 
+func (m *QueryAccessRequest) Marshal() (dAtA []byte, err error) {
+	size := m.Size()
+	dAtA = make([]byte, size)
+	n, err := m.MarshalToSizedBuffer(dAtA[:size])
+	if err != nil {
+		return nil, err
+	}
+	return dAtA[:n], nil
+}
+
+func (m *QueryAccessRequest) MarshalTo(dAtA []byte) (int, error) {
+	size := m.Size()
+	return m.MarshalToSizedBuffer(dAtA[:size])
+}
+
+func (m *QueryAccessRequest) MarshalToSizedBuffer(dAtA []byte) (int, error) {
+	i := len(dAtA)
+	_ = i
+	var l int
+	_ = l
+	if m.Pagination != nil {
+		{
+			size, err := m.Pagination.MarshalToSizedBuffer(dAtA[:i])
+			if err != nil {
+				return 0, err
+			}
+			i -= size
+			i = encodeVarintQuery(dAtA, i, uint64(size))
+		}
+		i--
+		dAtA[i] = 0x12
+	}
+	if len(m.Image) > 0 {
+		i -= len(m.Image)
+		copy(dAtA[i:], m.Image)
+		i = encodeVarintQuery(dAtA, i, uint64(len(m.Image)))
+		i--
+		dAtA[i] = 0xa
+	}
+	return len(dAtA) - i, nil
+}
+
+func (m *QueryAccessResponse) Marshal() (dAtA []byte, err error) {
+	size := m.Size()
+	dAtA = make([]byte, size)
+	n, err := m.MarshalToSizedBuffer(dAtA[:size])
+	if err != nil {
+		return nil, err
+	}
+	return dAtA[:n], nil
+}
+
+func (m *QueryAccessResponse) MarshalTo(dAtA []byte) (int, error) {
+	size := m.Size()
+	return m.MarshalToSizedBuffer(dAtA[:size])
+}
+
+func (m *QueryAccessResponse) MarshalToSizedBuffer(dAtA []byte) (int, error) {
+	i := len(dAtA)
+	_ = i
+	var l int
+	_ = l
+	if m.Pagination != nil {
+		{
+			size, err := m.Pagination.MarshalToSizedBuffer(dAtA[:i])
+			if err != nil {
+				return 0, err
+			}
+			i -= size
+			i = encodeVarintQuery(dAtA, i, uint64(size))
+		}
+		i--
+		dAtA[i] = 0x1a
+	}
+	if len(m.Grantees) > 0 {
+		for iNdEx := len(m.Grantees) - 1; iNdEx >= 0; iNdEx-- {
+			i -= len(m.Grantees[iNdEx])
+			copy(dAtA[i:], m.Grantees[iNdEx])
+			i = encodeVarintQuery(dAtA, i, uint64(len(m.Grantees[iNdEx])))
+			i--
+			dAtA[i] = 0x12
+		}
+	}
+	if m.Restricted {
+		i--
+		if m.Restricted {
+			dAtA[i] = 1
+		} else {
+			dAtA[i] = 0
+		}
+		i--
+		dAtA[i] = 0x8
+	}
+	return len(dAtA) - i, nil
+}
+
+func (m *QueryContentRequest) Marshal() (dAtA []byte, err error) {
+	size := m.Size()
+	dAtA = make([]byte, size)
+	n, err := m.MarshalToSizedBuffer(dAtA[:size])
+	if err != nil {
+		return nil, err
+	}
+	return dAtA[:n], nil
+}
+
+func (m *QueryContentRequest) MarshalTo(dAtA []byte) (int, error) {
+	size := m.Size()
+	return m.MarshalToSizedBuffer(dAtA[:size])
+}
+
+func (m *QueryContentRequest) MarshalToSizedBuffer(dAtA []byte) (int, error) {
+	i := len(dAtA)
+	_ = i
+	var l int
+	_ = l
+	if len(m.Digest) > 0 {
+		i -= len(m.Digest)
+		copy(dAtA[i:], m.Digest)
+		i = encodeVarintQuery(dAtA, i, uint64(len(m.Digest)))
+		i--
+		dAtA[i] = 0xa
+	}
+	return len(dAtA) - i, nil
+}
+
+func (m *QueryContentResponse) Marshal() (dAtA []byte, err error) {
+	size := m.Size()
+	dAtA = make([]byte, size)
+	n, err := m.MarshalToSizedBuffer(dAtA[:size])
+	if err != nil {
+		return nil, err
+	}
+	return dAtA[:n], nil
+}
+
+func (m *QueryContentResponse) MarshalTo(dAtA []byte) (int, error) {
+	size := m.Size()
+	return m.MarshalToSizedBuffer(dAtA[:size])
+}
+
+func (m *QueryContentResponse) MarshalToSizedBuffer(dAtA []byte) (int, error) {
+	i := len(dAtA)
+	_ = i
+	var l int
+	_ = l
+	if m.Holders != 0 {
+		i = encodeVarintQuery(dAtA, i, uint64(m.Holders))
+		i--
+		dAtA[i] = 0x20
+	}
+	if m.SizeBytes != 0 {
+		i = encodeVarintQuery(dAtA, i, uint64(m.SizeBytes))
+		i--
+		dAtA[i] = 0x18
+	}
+	if m.References != 0 {
+		i = encodeVarintQuery(dAtA, i, uint64(m.References))
+		i--
+		dAtA[i] = 0x10
+	}
+	if len(m.Digest) > 0 {
+		i -= len(m.Digest)
+		copy(dAtA[i:], m.Digest)
+		i = encodeVarintQuery(dAtA, i, uint64(len(m.Digest)))
+		i--
+		dAtA[i] = 0xa
+	}
+	return len(dAtA) - i, nil
+}
+
+func (m *QueryHoldersRequest) Marshal() (dAtA []byte, err error) {
+	size := m.Size()
+	dAtA = make([]byte, size)
+	n, err := m.MarshalToSizedBuffer(dAtA[:size])
+	if err != nil {
+		return nil, err
+	}
+	return dAtA[:n], nil
+}
+
+func (m *QueryHoldersRequest) MarshalTo(dAtA []byte) (int, error) {
+	size := m.Size()
+	return m.MarshalToSizedBuffer(dAtA[:size])
+}
+
+func (m *QueryHoldersRequest) MarshalToSizedBuffer(dAtA []byte) (int, error) {
+	i := len(dAtA)
+	_ = i
+	var l int
+	_ = l
+	if m.Pagination != nil {
+		{
+			size, err := m.Pagination.MarshalToSizedBuffer(dAtA[:i])
+			if err != nil {
+				return 0, err
+			}
+			i -= size
+			i = encodeVarintQuery(dAtA, i, uint64(size))
+		}
+		i--
+		dAtA[i] = 0x12
+	}
+	if len(m.Digest) > 0 {
+		i -= len(m.Digest)
+		copy(dAtA[i:], m.Digest)
+		i = encodeVarintQuery(dAtA, i, uint64(len(m.Digest)))
+		i--
+		dAtA[i] = 0xa
+	}
+	return len(dAtA) - i, nil
+}
+
+func (m *QueryHoldersResponse) Marshal() (dAtA []byte, err error) {
+	size := m.Size()
+	dAtA = make([]byte, size)
+	n, err := m.MarshalToSizedBuffer(dAtA[:size])
+	if err != nil {
+		return nil, err
+	}
+	return dAtA[:n], nil
+}
+
+func (m *QueryHoldersResponse) MarshalTo(dAtA []byte) (int, error) {
+	size := m.Size()
+	return m.MarshalToSizedBuffer(dAtA[:size])
+}
+
+func (m *QueryHoldersResponse) MarshalToSizedBuffer(dAtA []byte) (int, error) {
+	i := len(dAtA)
+	_ = i
+	var l int
+	_ = l
+	if m.Pagination != nil {
+		{
+			size, err := m.Pagination.MarshalToSizedBuffer(dAtA[:i])
+			if err != nil {
+				return 0, err
+			}
+			i -= size
+			i = encodeVarintQuery(dAtA, i, uint64(size))
+		}
+		i--
+		dAtA[i] = 0x12
+	}
+	if len(m.Holders) > 0 {
+		for iNdEx := len(m.Holders) - 1; iNdEx >= 0; iNdEx-- {
+			{
+				size, err := m.Holders[iNdEx].MarshalToSizedBuffer(dAtA[:i])
+				if err != nil {
+					return 0, err
+				}
+				i -= size
+				i = encodeVarintQuery(dAtA, i, uint64(size))
+			}
+			i--
+			dAtA[i] = 0xa
+		}
+	}
+	return len(dAtA) - i, nil
+}
+
+func (m *QueryHoldingsRequest) Marshal() (dAtA []byte, err error) {
+	size := m.Size()
+	dAtA = make([]byte, size)
+	n, err := m.MarshalToSizedBuffer(dAtA[:size])
+	if err != nil {
+		return nil, err
+	}
+	return dAtA[:n], nil
+}
+
+func (m *QueryHoldingsRequest) MarshalTo(dAtA []byte) (int, error) {
+	size := m.Size()
+	return m.MarshalToSizedBuffer(dAtA[:size])
+}
+
+func (m *QueryHoldingsRequest) MarshalToSizedBuffer(dAtA []byte) (int, error) {
+	i := len(dAtA)
+	_ = i
+	var l int
+	_ = l
+	if m.Pagination != nil {
+		{
+			size, err := m.Pagination.MarshalToSizedBuffer(dAtA[:i])
+			if err != nil {
+				return 0, err
+			}
+			i -= size
+			i = encodeVarintQuery(dAtA, i, uint64(size))
+		}
+		i--
+		dAtA[i] = 0x1a
+	}
+	if m.Number != 0 {
+		i = encodeVarintQuery(dAtA, i, uint64(m.Number))
+		i--
+		dAtA[i] = 0x10
+	}
+	if len(m.Operator) > 0 {
+		i -= len(m.Operator)
+		copy(dAtA[i:], m.Operator)
+		i = encodeVarintQuery(dAtA, i, uint64(len(m.Operator)))
+		i--
+		dAtA[i] = 0xa
+	}
+	return len(dAtA) - i, nil
+}
+
+func (m *QueryHoldingsResponse) Marshal() (dAtA []byte, err error) {
+	size := m.Size()
+	dAtA = make([]byte, size)
+	n, err := m.MarshalToSizedBuffer(dAtA[:size])
+	if err != nil {
+		return nil, err
+	}
+	return dAtA[:n], nil
+}
+
+func (m *QueryHoldingsResponse) MarshalTo(dAtA []byte) (int, error) {
+	size := m.Size()
+	return m.MarshalToSizedBuffer(dAtA[:size])
+}
+
+func (m *QueryHoldingsResponse) MarshalToSizedBuffer(dAtA []byte) (int, error) {
+	i := len(dAtA)
+	_ = i
+	var l int
+	_ = l
+	if m.Pagination != nil {
+		{
+			size, err := m.Pagination.MarshalToSizedBuffer(dAtA[:i])
+			if err != nil {
+				return 0, err
+			}
+			i -= size
+			i = encodeVarintQuery(dAtA, i, uint64(size))
+		}
+		i--
+		dAtA[i] = 0x12
+	}
+	if len(m.Digests) > 0 {
+		for iNdEx := len(m.Digests) - 1; iNdEx >= 0; iNdEx-- {
+			i -= len(m.Digests[iNdEx])
+			copy(dAtA[i:], m.Digests[iNdEx])
+			i = encodeVarintQuery(dAtA, i, uint64(len(m.Digests[iNdEx])))
+			i--
+			dAtA[i] = 0xa
+		}
+	}
+	return len(dAtA) - i, nil
+}
+
+func (m *QueryObjectRequest) Marshal() (dAtA []byte, err error) {
+	size := m.Size()
+	dAtA = make([]byte, size)
+	n, err := m.MarshalToSizedBuffer(dAtA[:size])
+	if err != nil {
+		return nil, err
+	}
+	return dAtA[:n], nil
+}
+
+func (m *QueryObjectRequest) MarshalTo(dAtA []byte) (int, error) {
+	size := m.Size()
+	return m.MarshalToSizedBuffer(dAtA[:size])
+}
+
+func (m *QueryObjectRequest) MarshalToSizedBuffer(dAtA []byte) (int, error) {
+	i := len(dAtA)
+	_ = i
+	var l int
+	_ = l
+	if len(m.Name) > 0 {
+		i -= len(m.Name)
+		copy(dAtA[i:], m.Name)
+		i = encodeVarintQuery(dAtA, i, uint64(len(m.Name)))
+		i--
+		dAtA[i] = 0x12
+	}
+	if len(m.Owner) > 0 {
+		i -= len(m.Owner)
+		copy(dAtA[i:], m.Owner)
+		i = encodeVarintQuery(dAtA, i, uint64(len(m.Owner)))
+		i--
+		dAtA[i] = 0xa
+	}
+	return len(dAtA) - i, nil
+}
+
+func (m *QueryObjectResponse) Marshal() (dAtA []byte, err error) {
+	size := m.Size()
+	dAtA = make([]byte, size)
+	n, err := m.MarshalToSizedBuffer(dAtA[:size])
+	if err != nil {
+		return nil, err
+	}
+	return dAtA[:n], nil
+}
+
+func (m *QueryObjectResponse) MarshalTo(dAtA []byte) (int, error) {
+	size := m.Size()
+	return m.MarshalToSizedBuffer(dAtA[:size])
+}
+
+func (m *QueryObjectResponse) MarshalToSizedBuffer(dAtA []byte) (int, error) {
+	i := len(dAtA)
+	_ = i
+	var l int
+	_ = l
+	{
+		size, err := m.Object.MarshalToSizedBuffer(dAtA[:i])
+		if err != nil {
+			return 0, err
+		}
+		i -= size
+		i = encodeVarintQuery(dAtA, i, uint64(size))
+	}
+	i--
+	dAtA[i] = 0xa
+	return len(dAtA) - i, nil
+}
+
+func (m *QueryObjectsRequest) Marshal() (dAtA []byte, err error) {
+	size := m.Size()
+	dAtA = make([]byte, size)
+	n, err := m.MarshalToSizedBuffer(dAtA[:size])
+	if err != nil {
+		return nil, err
+	}
+	return dAtA[:n], nil
+}
+
+func (m *QueryObjectsRequest) MarshalTo(dAtA []byte) (int, error) {
+	size := m.Size()
+	return m.MarshalToSizedBuffer(dAtA[:size])
+}
+
+func (m *QueryObjectsRequest) MarshalToSizedBuffer(dAtA []byte) (int, error) {
+	i := len(dAtA)
+	_ = i
+	var l int
+	_ = l
+	if m.Pagination != nil {
+		{
+			size, err := m.Pagination.MarshalToSizedBuffer(dAtA[:i])
+			if err != nil {
+				return 0, err
+			}
+			i -= size
+			i = encodeVarintQuery(dAtA, i, uint64(size))
+		}
+		i--
+		dAtA[i] = 0x12
+	}
+	if len(m.Owner) > 0 {
+		i -= len(m.Owner)
+		copy(dAtA[i:], m.Owner)
+		i = encodeVarintQuery(dAtA, i, uint64(len(m.Owner)))
+		i--
+		dAtA[i] = 0xa
+	}
+	return len(dAtA) - i, nil
+}
+
+func (m *QueryObjectsResponse) Marshal() (dAtA []byte, err error) {
+	size := m.Size()
+	dAtA = make([]byte, size)
+	n, err := m.MarshalToSizedBuffer(dAtA[:size])
+	if err != nil {
+		return nil, err
+	}
+	return dAtA[:n], nil
+}
+
+func (m *QueryObjectsResponse) MarshalTo(dAtA []byte) (int, error) {
+	size := m.Size()
+	return m.MarshalToSizedBuffer(dAtA[:size])
+}
+
+func (m *QueryObjectsResponse) MarshalToSizedBuffer(dAtA []byte) (int, error) {
+	i := len(dAtA)
+	_ = i
+	var l int
+	_ = l
+	if m.Pagination != nil {
+		{
+			size, err := m.Pagination.MarshalToSizedBuffer(dAtA[:i])
+			if err != nil {
+				return 0, err
+			}
+			i -= size
+			i = encodeVarintQuery(dAtA, i, uint64(size))
+		}
+		i--
+		dAtA[i] = 0x12
+	}
+	if len(m.Objects) > 0 {
+		for iNdEx := len(m.Objects) - 1; iNdEx >= 0; iNdEx-- {
+			{
+				size, err := m.Objects[iNdEx].MarshalToSizedBuffer(dAtA[:i])
+				if err != nil {
+					return 0, err
+				}
+				i -= size
+				i = encodeVarintQuery(dAtA, i, uint64(size))
+			}
+			i--
+			dAtA[i] = 0xa
+		}
+	}
+	return len(dAtA) - i, nil
+}
+
 func encodeVarintQuery(dAtA []byte, offset int, v uint64) int {
 	offset -= sovQuery(v)
 	base := offset
@@ -868,6 +2309,219 @@ func (m *QueryImagesResponse) Size() (n int) {
 	_ = l
 	if len(m.Images) > 0 {
 		for _, e := range m.Images {
+			l = e.Size()
+			n += 1 + l + sovQuery(uint64(l))
+		}
+	}
+	if m.Pagination != nil {
+		l = m.Pagination.Size()
+		n += 1 + l + sovQuery(uint64(l))
+	}
+	return n
+}
+
+func (m *QueryAccessRequest) Size() (n int) {
+	if m == nil {
+		return 0
+	}
+	var l int
+	_ = l
+	l = len(m.Image)
+	if l > 0 {
+		n += 1 + l + sovQuery(uint64(l))
+	}
+	if m.Pagination != nil {
+		l = m.Pagination.Size()
+		n += 1 + l + sovQuery(uint64(l))
+	}
+	return n
+}
+
+func (m *QueryAccessResponse) Size() (n int) {
+	if m == nil {
+		return 0
+	}
+	var l int
+	_ = l
+	if m.Restricted {
+		n += 2
+	}
+	if len(m.Grantees) > 0 {
+		for _, s := range m.Grantees {
+			l = len(s)
+			n += 1 + l + sovQuery(uint64(l))
+		}
+	}
+	if m.Pagination != nil {
+		l = m.Pagination.Size()
+		n += 1 + l + sovQuery(uint64(l))
+	}
+	return n
+}
+
+func (m *QueryContentRequest) Size() (n int) {
+	if m == nil {
+		return 0
+	}
+	var l int
+	_ = l
+	l = len(m.Digest)
+	if l > 0 {
+		n += 1 + l + sovQuery(uint64(l))
+	}
+	return n
+}
+
+func (m *QueryContentResponse) Size() (n int) {
+	if m == nil {
+		return 0
+	}
+	var l int
+	_ = l
+	l = len(m.Digest)
+	if l > 0 {
+		n += 1 + l + sovQuery(uint64(l))
+	}
+	if m.References != 0 {
+		n += 1 + sovQuery(uint64(m.References))
+	}
+	if m.SizeBytes != 0 {
+		n += 1 + sovQuery(uint64(m.SizeBytes))
+	}
+	if m.Holders != 0 {
+		n += 1 + sovQuery(uint64(m.Holders))
+	}
+	return n
+}
+
+func (m *QueryHoldersRequest) Size() (n int) {
+	if m == nil {
+		return 0
+	}
+	var l int
+	_ = l
+	l = len(m.Digest)
+	if l > 0 {
+		n += 1 + l + sovQuery(uint64(l))
+	}
+	if m.Pagination != nil {
+		l = m.Pagination.Size()
+		n += 1 + l + sovQuery(uint64(l))
+	}
+	return n
+}
+
+func (m *QueryHoldersResponse) Size() (n int) {
+	if m == nil {
+		return 0
+	}
+	var l int
+	_ = l
+	if len(m.Holders) > 0 {
+		for _, e := range m.Holders {
+			l = e.Size()
+			n += 1 + l + sovQuery(uint64(l))
+		}
+	}
+	if m.Pagination != nil {
+		l = m.Pagination.Size()
+		n += 1 + l + sovQuery(uint64(l))
+	}
+	return n
+}
+
+func (m *QueryHoldingsRequest) Size() (n int) {
+	if m == nil {
+		return 0
+	}
+	var l int
+	_ = l
+	l = len(m.Operator)
+	if l > 0 {
+		n += 1 + l + sovQuery(uint64(l))
+	}
+	if m.Number != 0 {
+		n += 1 + sovQuery(uint64(m.Number))
+	}
+	if m.Pagination != nil {
+		l = m.Pagination.Size()
+		n += 1 + l + sovQuery(uint64(l))
+	}
+	return n
+}
+
+func (m *QueryHoldingsResponse) Size() (n int) {
+	if m == nil {
+		return 0
+	}
+	var l int
+	_ = l
+	if len(m.Digests) > 0 {
+		for _, s := range m.Digests {
+			l = len(s)
+			n += 1 + l + sovQuery(uint64(l))
+		}
+	}
+	if m.Pagination != nil {
+		l = m.Pagination.Size()
+		n += 1 + l + sovQuery(uint64(l))
+	}
+	return n
+}
+
+func (m *QueryObjectRequest) Size() (n int) {
+	if m == nil {
+		return 0
+	}
+	var l int
+	_ = l
+	l = len(m.Owner)
+	if l > 0 {
+		n += 1 + l + sovQuery(uint64(l))
+	}
+	l = len(m.Name)
+	if l > 0 {
+		n += 1 + l + sovQuery(uint64(l))
+	}
+	return n
+}
+
+func (m *QueryObjectResponse) Size() (n int) {
+	if m == nil {
+		return 0
+	}
+	var l int
+	_ = l
+	l = m.Object.Size()
+	n += 1 + l + sovQuery(uint64(l))
+	return n
+}
+
+func (m *QueryObjectsRequest) Size() (n int) {
+	if m == nil {
+		return 0
+	}
+	var l int
+	_ = l
+	l = len(m.Owner)
+	if l > 0 {
+		n += 1 + l + sovQuery(uint64(l))
+	}
+	if m.Pagination != nil {
+		l = m.Pagination.Size()
+		n += 1 + l + sovQuery(uint64(l))
+	}
+	return n
+}
+
+func (m *QueryObjectsResponse) Size() (n int) {
+	if m == nil {
+		return 0
+	}
+	var l int
+	_ = l
+	if len(m.Objects) > 0 {
+		for _, e := range m.Objects {
 			l = e.Size()
 			n += 1 + l + sovQuery(uint64(l))
 		}
@@ -1457,6 +3111,1411 @@ func (m *QueryImagesResponse) Unmarshal(dAtA []byte) error {
 			}
 			m.Images = append(m.Images, Image{})
 			if err := m.Images[len(m.Images)-1].Unmarshal(dAtA[iNdEx:postIndex]); err != nil {
+				return err
+			}
+			iNdEx = postIndex
+		case 2:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Pagination", wireType)
+			}
+			var msglen int
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowQuery
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				msglen |= int(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			if msglen < 0 {
+				return ErrInvalidLengthQuery
+			}
+			postIndex := iNdEx + msglen
+			if postIndex < 0 {
+				return ErrInvalidLengthQuery
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			if m.Pagination == nil {
+				m.Pagination = &query.PageResponse{}
+			}
+			if err := m.Pagination.Unmarshal(dAtA[iNdEx:postIndex]); err != nil {
+				return err
+			}
+			iNdEx = postIndex
+		default:
+			iNdEx = preIndex
+			skippy, err := skipQuery(dAtA[iNdEx:])
+			if err != nil {
+				return err
+			}
+			if (skippy < 0) || (iNdEx+skippy) < 0 {
+				return ErrInvalidLengthQuery
+			}
+			if (iNdEx + skippy) > l {
+				return io.ErrUnexpectedEOF
+			}
+			iNdEx += skippy
+		}
+	}
+
+	if iNdEx > l {
+		return io.ErrUnexpectedEOF
+	}
+	return nil
+}
+func (m *QueryAccessRequest) Unmarshal(dAtA []byte) error {
+	l := len(dAtA)
+	iNdEx := 0
+	for iNdEx < l {
+		preIndex := iNdEx
+		var wire uint64
+		for shift := uint(0); ; shift += 7 {
+			if shift >= 64 {
+				return ErrIntOverflowQuery
+			}
+			if iNdEx >= l {
+				return io.ErrUnexpectedEOF
+			}
+			b := dAtA[iNdEx]
+			iNdEx++
+			wire |= uint64(b&0x7F) << shift
+			if b < 0x80 {
+				break
+			}
+		}
+		fieldNum := int32(wire >> 3)
+		wireType := int(wire & 0x7)
+		if wireType == 4 {
+			return fmt.Errorf("proto: QueryAccessRequest: wiretype end group for non-group")
+		}
+		if fieldNum <= 0 {
+			return fmt.Errorf("proto: QueryAccessRequest: illegal tag %d (wire type %d)", fieldNum, wire)
+		}
+		switch fieldNum {
+		case 1:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Image", wireType)
+			}
+			var stringLen uint64
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowQuery
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				stringLen |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			intStringLen := int(stringLen)
+			if intStringLen < 0 {
+				return ErrInvalidLengthQuery
+			}
+			postIndex := iNdEx + intStringLen
+			if postIndex < 0 {
+				return ErrInvalidLengthQuery
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			m.Image = string(dAtA[iNdEx:postIndex])
+			iNdEx = postIndex
+		case 2:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Pagination", wireType)
+			}
+			var msglen int
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowQuery
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				msglen |= int(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			if msglen < 0 {
+				return ErrInvalidLengthQuery
+			}
+			postIndex := iNdEx + msglen
+			if postIndex < 0 {
+				return ErrInvalidLengthQuery
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			if m.Pagination == nil {
+				m.Pagination = &query.PageRequest{}
+			}
+			if err := m.Pagination.Unmarshal(dAtA[iNdEx:postIndex]); err != nil {
+				return err
+			}
+			iNdEx = postIndex
+		default:
+			iNdEx = preIndex
+			skippy, err := skipQuery(dAtA[iNdEx:])
+			if err != nil {
+				return err
+			}
+			if (skippy < 0) || (iNdEx+skippy) < 0 {
+				return ErrInvalidLengthQuery
+			}
+			if (iNdEx + skippy) > l {
+				return io.ErrUnexpectedEOF
+			}
+			iNdEx += skippy
+		}
+	}
+
+	if iNdEx > l {
+		return io.ErrUnexpectedEOF
+	}
+	return nil
+}
+func (m *QueryAccessResponse) Unmarshal(dAtA []byte) error {
+	l := len(dAtA)
+	iNdEx := 0
+	for iNdEx < l {
+		preIndex := iNdEx
+		var wire uint64
+		for shift := uint(0); ; shift += 7 {
+			if shift >= 64 {
+				return ErrIntOverflowQuery
+			}
+			if iNdEx >= l {
+				return io.ErrUnexpectedEOF
+			}
+			b := dAtA[iNdEx]
+			iNdEx++
+			wire |= uint64(b&0x7F) << shift
+			if b < 0x80 {
+				break
+			}
+		}
+		fieldNum := int32(wire >> 3)
+		wireType := int(wire & 0x7)
+		if wireType == 4 {
+			return fmt.Errorf("proto: QueryAccessResponse: wiretype end group for non-group")
+		}
+		if fieldNum <= 0 {
+			return fmt.Errorf("proto: QueryAccessResponse: illegal tag %d (wire type %d)", fieldNum, wire)
+		}
+		switch fieldNum {
+		case 1:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Restricted", wireType)
+			}
+			var v int
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowQuery
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				v |= int(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			m.Restricted = bool(v != 0)
+		case 2:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Grantees", wireType)
+			}
+			var stringLen uint64
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowQuery
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				stringLen |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			intStringLen := int(stringLen)
+			if intStringLen < 0 {
+				return ErrInvalidLengthQuery
+			}
+			postIndex := iNdEx + intStringLen
+			if postIndex < 0 {
+				return ErrInvalidLengthQuery
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			m.Grantees = append(m.Grantees, string(dAtA[iNdEx:postIndex]))
+			iNdEx = postIndex
+		case 3:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Pagination", wireType)
+			}
+			var msglen int
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowQuery
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				msglen |= int(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			if msglen < 0 {
+				return ErrInvalidLengthQuery
+			}
+			postIndex := iNdEx + msglen
+			if postIndex < 0 {
+				return ErrInvalidLengthQuery
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			if m.Pagination == nil {
+				m.Pagination = &query.PageResponse{}
+			}
+			if err := m.Pagination.Unmarshal(dAtA[iNdEx:postIndex]); err != nil {
+				return err
+			}
+			iNdEx = postIndex
+		default:
+			iNdEx = preIndex
+			skippy, err := skipQuery(dAtA[iNdEx:])
+			if err != nil {
+				return err
+			}
+			if (skippy < 0) || (iNdEx+skippy) < 0 {
+				return ErrInvalidLengthQuery
+			}
+			if (iNdEx + skippy) > l {
+				return io.ErrUnexpectedEOF
+			}
+			iNdEx += skippy
+		}
+	}
+
+	if iNdEx > l {
+		return io.ErrUnexpectedEOF
+	}
+	return nil
+}
+func (m *QueryContentRequest) Unmarshal(dAtA []byte) error {
+	l := len(dAtA)
+	iNdEx := 0
+	for iNdEx < l {
+		preIndex := iNdEx
+		var wire uint64
+		for shift := uint(0); ; shift += 7 {
+			if shift >= 64 {
+				return ErrIntOverflowQuery
+			}
+			if iNdEx >= l {
+				return io.ErrUnexpectedEOF
+			}
+			b := dAtA[iNdEx]
+			iNdEx++
+			wire |= uint64(b&0x7F) << shift
+			if b < 0x80 {
+				break
+			}
+		}
+		fieldNum := int32(wire >> 3)
+		wireType := int(wire & 0x7)
+		if wireType == 4 {
+			return fmt.Errorf("proto: QueryContentRequest: wiretype end group for non-group")
+		}
+		if fieldNum <= 0 {
+			return fmt.Errorf("proto: QueryContentRequest: illegal tag %d (wire type %d)", fieldNum, wire)
+		}
+		switch fieldNum {
+		case 1:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Digest", wireType)
+			}
+			var stringLen uint64
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowQuery
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				stringLen |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			intStringLen := int(stringLen)
+			if intStringLen < 0 {
+				return ErrInvalidLengthQuery
+			}
+			postIndex := iNdEx + intStringLen
+			if postIndex < 0 {
+				return ErrInvalidLengthQuery
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			m.Digest = string(dAtA[iNdEx:postIndex])
+			iNdEx = postIndex
+		default:
+			iNdEx = preIndex
+			skippy, err := skipQuery(dAtA[iNdEx:])
+			if err != nil {
+				return err
+			}
+			if (skippy < 0) || (iNdEx+skippy) < 0 {
+				return ErrInvalidLengthQuery
+			}
+			if (iNdEx + skippy) > l {
+				return io.ErrUnexpectedEOF
+			}
+			iNdEx += skippy
+		}
+	}
+
+	if iNdEx > l {
+		return io.ErrUnexpectedEOF
+	}
+	return nil
+}
+func (m *QueryContentResponse) Unmarshal(dAtA []byte) error {
+	l := len(dAtA)
+	iNdEx := 0
+	for iNdEx < l {
+		preIndex := iNdEx
+		var wire uint64
+		for shift := uint(0); ; shift += 7 {
+			if shift >= 64 {
+				return ErrIntOverflowQuery
+			}
+			if iNdEx >= l {
+				return io.ErrUnexpectedEOF
+			}
+			b := dAtA[iNdEx]
+			iNdEx++
+			wire |= uint64(b&0x7F) << shift
+			if b < 0x80 {
+				break
+			}
+		}
+		fieldNum := int32(wire >> 3)
+		wireType := int(wire & 0x7)
+		if wireType == 4 {
+			return fmt.Errorf("proto: QueryContentResponse: wiretype end group for non-group")
+		}
+		if fieldNum <= 0 {
+			return fmt.Errorf("proto: QueryContentResponse: illegal tag %d (wire type %d)", fieldNum, wire)
+		}
+		switch fieldNum {
+		case 1:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Digest", wireType)
+			}
+			var stringLen uint64
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowQuery
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				stringLen |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			intStringLen := int(stringLen)
+			if intStringLen < 0 {
+				return ErrInvalidLengthQuery
+			}
+			postIndex := iNdEx + intStringLen
+			if postIndex < 0 {
+				return ErrInvalidLengthQuery
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			m.Digest = string(dAtA[iNdEx:postIndex])
+			iNdEx = postIndex
+		case 2:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field References", wireType)
+			}
+			m.References = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowQuery
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.References |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+		case 3:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field SizeBytes", wireType)
+			}
+			m.SizeBytes = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowQuery
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.SizeBytes |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+		case 4:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Holders", wireType)
+			}
+			m.Holders = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowQuery
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.Holders |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+		default:
+			iNdEx = preIndex
+			skippy, err := skipQuery(dAtA[iNdEx:])
+			if err != nil {
+				return err
+			}
+			if (skippy < 0) || (iNdEx+skippy) < 0 {
+				return ErrInvalidLengthQuery
+			}
+			if (iNdEx + skippy) > l {
+				return io.ErrUnexpectedEOF
+			}
+			iNdEx += skippy
+		}
+	}
+
+	if iNdEx > l {
+		return io.ErrUnexpectedEOF
+	}
+	return nil
+}
+func (m *QueryHoldersRequest) Unmarshal(dAtA []byte) error {
+	l := len(dAtA)
+	iNdEx := 0
+	for iNdEx < l {
+		preIndex := iNdEx
+		var wire uint64
+		for shift := uint(0); ; shift += 7 {
+			if shift >= 64 {
+				return ErrIntOverflowQuery
+			}
+			if iNdEx >= l {
+				return io.ErrUnexpectedEOF
+			}
+			b := dAtA[iNdEx]
+			iNdEx++
+			wire |= uint64(b&0x7F) << shift
+			if b < 0x80 {
+				break
+			}
+		}
+		fieldNum := int32(wire >> 3)
+		wireType := int(wire & 0x7)
+		if wireType == 4 {
+			return fmt.Errorf("proto: QueryHoldersRequest: wiretype end group for non-group")
+		}
+		if fieldNum <= 0 {
+			return fmt.Errorf("proto: QueryHoldersRequest: illegal tag %d (wire type %d)", fieldNum, wire)
+		}
+		switch fieldNum {
+		case 1:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Digest", wireType)
+			}
+			var stringLen uint64
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowQuery
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				stringLen |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			intStringLen := int(stringLen)
+			if intStringLen < 0 {
+				return ErrInvalidLengthQuery
+			}
+			postIndex := iNdEx + intStringLen
+			if postIndex < 0 {
+				return ErrInvalidLengthQuery
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			m.Digest = string(dAtA[iNdEx:postIndex])
+			iNdEx = postIndex
+		case 2:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Pagination", wireType)
+			}
+			var msglen int
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowQuery
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				msglen |= int(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			if msglen < 0 {
+				return ErrInvalidLengthQuery
+			}
+			postIndex := iNdEx + msglen
+			if postIndex < 0 {
+				return ErrInvalidLengthQuery
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			if m.Pagination == nil {
+				m.Pagination = &query.PageRequest{}
+			}
+			if err := m.Pagination.Unmarshal(dAtA[iNdEx:postIndex]); err != nil {
+				return err
+			}
+			iNdEx = postIndex
+		default:
+			iNdEx = preIndex
+			skippy, err := skipQuery(dAtA[iNdEx:])
+			if err != nil {
+				return err
+			}
+			if (skippy < 0) || (iNdEx+skippy) < 0 {
+				return ErrInvalidLengthQuery
+			}
+			if (iNdEx + skippy) > l {
+				return io.ErrUnexpectedEOF
+			}
+			iNdEx += skippy
+		}
+	}
+
+	if iNdEx > l {
+		return io.ErrUnexpectedEOF
+	}
+	return nil
+}
+func (m *QueryHoldersResponse) Unmarshal(dAtA []byte) error {
+	l := len(dAtA)
+	iNdEx := 0
+	for iNdEx < l {
+		preIndex := iNdEx
+		var wire uint64
+		for shift := uint(0); ; shift += 7 {
+			if shift >= 64 {
+				return ErrIntOverflowQuery
+			}
+			if iNdEx >= l {
+				return io.ErrUnexpectedEOF
+			}
+			b := dAtA[iNdEx]
+			iNdEx++
+			wire |= uint64(b&0x7F) << shift
+			if b < 0x80 {
+				break
+			}
+		}
+		fieldNum := int32(wire >> 3)
+		wireType := int(wire & 0x7)
+		if wireType == 4 {
+			return fmt.Errorf("proto: QueryHoldersResponse: wiretype end group for non-group")
+		}
+		if fieldNum <= 0 {
+			return fmt.Errorf("proto: QueryHoldersResponse: illegal tag %d (wire type %d)", fieldNum, wire)
+		}
+		switch fieldNum {
+		case 1:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Holders", wireType)
+			}
+			var msglen int
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowQuery
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				msglen |= int(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			if msglen < 0 {
+				return ErrInvalidLengthQuery
+			}
+			postIndex := iNdEx + msglen
+			if postIndex < 0 {
+				return ErrInvalidLengthQuery
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			m.Holders = append(m.Holders, Holder{})
+			if err := m.Holders[len(m.Holders)-1].Unmarshal(dAtA[iNdEx:postIndex]); err != nil {
+				return err
+			}
+			iNdEx = postIndex
+		case 2:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Pagination", wireType)
+			}
+			var msglen int
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowQuery
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				msglen |= int(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			if msglen < 0 {
+				return ErrInvalidLengthQuery
+			}
+			postIndex := iNdEx + msglen
+			if postIndex < 0 {
+				return ErrInvalidLengthQuery
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			if m.Pagination == nil {
+				m.Pagination = &query.PageResponse{}
+			}
+			if err := m.Pagination.Unmarshal(dAtA[iNdEx:postIndex]); err != nil {
+				return err
+			}
+			iNdEx = postIndex
+		default:
+			iNdEx = preIndex
+			skippy, err := skipQuery(dAtA[iNdEx:])
+			if err != nil {
+				return err
+			}
+			if (skippy < 0) || (iNdEx+skippy) < 0 {
+				return ErrInvalidLengthQuery
+			}
+			if (iNdEx + skippy) > l {
+				return io.ErrUnexpectedEOF
+			}
+			iNdEx += skippy
+		}
+	}
+
+	if iNdEx > l {
+		return io.ErrUnexpectedEOF
+	}
+	return nil
+}
+func (m *QueryHoldingsRequest) Unmarshal(dAtA []byte) error {
+	l := len(dAtA)
+	iNdEx := 0
+	for iNdEx < l {
+		preIndex := iNdEx
+		var wire uint64
+		for shift := uint(0); ; shift += 7 {
+			if shift >= 64 {
+				return ErrIntOverflowQuery
+			}
+			if iNdEx >= l {
+				return io.ErrUnexpectedEOF
+			}
+			b := dAtA[iNdEx]
+			iNdEx++
+			wire |= uint64(b&0x7F) << shift
+			if b < 0x80 {
+				break
+			}
+		}
+		fieldNum := int32(wire >> 3)
+		wireType := int(wire & 0x7)
+		if wireType == 4 {
+			return fmt.Errorf("proto: QueryHoldingsRequest: wiretype end group for non-group")
+		}
+		if fieldNum <= 0 {
+			return fmt.Errorf("proto: QueryHoldingsRequest: illegal tag %d (wire type %d)", fieldNum, wire)
+		}
+		switch fieldNum {
+		case 1:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Operator", wireType)
+			}
+			var stringLen uint64
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowQuery
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				stringLen |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			intStringLen := int(stringLen)
+			if intStringLen < 0 {
+				return ErrInvalidLengthQuery
+			}
+			postIndex := iNdEx + intStringLen
+			if postIndex < 0 {
+				return ErrInvalidLengthQuery
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			m.Operator = string(dAtA[iNdEx:postIndex])
+			iNdEx = postIndex
+		case 2:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Number", wireType)
+			}
+			m.Number = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowQuery
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.Number |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+		case 3:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Pagination", wireType)
+			}
+			var msglen int
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowQuery
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				msglen |= int(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			if msglen < 0 {
+				return ErrInvalidLengthQuery
+			}
+			postIndex := iNdEx + msglen
+			if postIndex < 0 {
+				return ErrInvalidLengthQuery
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			if m.Pagination == nil {
+				m.Pagination = &query.PageRequest{}
+			}
+			if err := m.Pagination.Unmarshal(dAtA[iNdEx:postIndex]); err != nil {
+				return err
+			}
+			iNdEx = postIndex
+		default:
+			iNdEx = preIndex
+			skippy, err := skipQuery(dAtA[iNdEx:])
+			if err != nil {
+				return err
+			}
+			if (skippy < 0) || (iNdEx+skippy) < 0 {
+				return ErrInvalidLengthQuery
+			}
+			if (iNdEx + skippy) > l {
+				return io.ErrUnexpectedEOF
+			}
+			iNdEx += skippy
+		}
+	}
+
+	if iNdEx > l {
+		return io.ErrUnexpectedEOF
+	}
+	return nil
+}
+func (m *QueryHoldingsResponse) Unmarshal(dAtA []byte) error {
+	l := len(dAtA)
+	iNdEx := 0
+	for iNdEx < l {
+		preIndex := iNdEx
+		var wire uint64
+		for shift := uint(0); ; shift += 7 {
+			if shift >= 64 {
+				return ErrIntOverflowQuery
+			}
+			if iNdEx >= l {
+				return io.ErrUnexpectedEOF
+			}
+			b := dAtA[iNdEx]
+			iNdEx++
+			wire |= uint64(b&0x7F) << shift
+			if b < 0x80 {
+				break
+			}
+		}
+		fieldNum := int32(wire >> 3)
+		wireType := int(wire & 0x7)
+		if wireType == 4 {
+			return fmt.Errorf("proto: QueryHoldingsResponse: wiretype end group for non-group")
+		}
+		if fieldNum <= 0 {
+			return fmt.Errorf("proto: QueryHoldingsResponse: illegal tag %d (wire type %d)", fieldNum, wire)
+		}
+		switch fieldNum {
+		case 1:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Digests", wireType)
+			}
+			var stringLen uint64
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowQuery
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				stringLen |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			intStringLen := int(stringLen)
+			if intStringLen < 0 {
+				return ErrInvalidLengthQuery
+			}
+			postIndex := iNdEx + intStringLen
+			if postIndex < 0 {
+				return ErrInvalidLengthQuery
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			m.Digests = append(m.Digests, string(dAtA[iNdEx:postIndex]))
+			iNdEx = postIndex
+		case 2:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Pagination", wireType)
+			}
+			var msglen int
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowQuery
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				msglen |= int(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			if msglen < 0 {
+				return ErrInvalidLengthQuery
+			}
+			postIndex := iNdEx + msglen
+			if postIndex < 0 {
+				return ErrInvalidLengthQuery
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			if m.Pagination == nil {
+				m.Pagination = &query.PageResponse{}
+			}
+			if err := m.Pagination.Unmarshal(dAtA[iNdEx:postIndex]); err != nil {
+				return err
+			}
+			iNdEx = postIndex
+		default:
+			iNdEx = preIndex
+			skippy, err := skipQuery(dAtA[iNdEx:])
+			if err != nil {
+				return err
+			}
+			if (skippy < 0) || (iNdEx+skippy) < 0 {
+				return ErrInvalidLengthQuery
+			}
+			if (iNdEx + skippy) > l {
+				return io.ErrUnexpectedEOF
+			}
+			iNdEx += skippy
+		}
+	}
+
+	if iNdEx > l {
+		return io.ErrUnexpectedEOF
+	}
+	return nil
+}
+func (m *QueryObjectRequest) Unmarshal(dAtA []byte) error {
+	l := len(dAtA)
+	iNdEx := 0
+	for iNdEx < l {
+		preIndex := iNdEx
+		var wire uint64
+		for shift := uint(0); ; shift += 7 {
+			if shift >= 64 {
+				return ErrIntOverflowQuery
+			}
+			if iNdEx >= l {
+				return io.ErrUnexpectedEOF
+			}
+			b := dAtA[iNdEx]
+			iNdEx++
+			wire |= uint64(b&0x7F) << shift
+			if b < 0x80 {
+				break
+			}
+		}
+		fieldNum := int32(wire >> 3)
+		wireType := int(wire & 0x7)
+		if wireType == 4 {
+			return fmt.Errorf("proto: QueryObjectRequest: wiretype end group for non-group")
+		}
+		if fieldNum <= 0 {
+			return fmt.Errorf("proto: QueryObjectRequest: illegal tag %d (wire type %d)", fieldNum, wire)
+		}
+		switch fieldNum {
+		case 1:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Owner", wireType)
+			}
+			var stringLen uint64
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowQuery
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				stringLen |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			intStringLen := int(stringLen)
+			if intStringLen < 0 {
+				return ErrInvalidLengthQuery
+			}
+			postIndex := iNdEx + intStringLen
+			if postIndex < 0 {
+				return ErrInvalidLengthQuery
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			m.Owner = string(dAtA[iNdEx:postIndex])
+			iNdEx = postIndex
+		case 2:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Name", wireType)
+			}
+			var stringLen uint64
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowQuery
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				stringLen |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			intStringLen := int(stringLen)
+			if intStringLen < 0 {
+				return ErrInvalidLengthQuery
+			}
+			postIndex := iNdEx + intStringLen
+			if postIndex < 0 {
+				return ErrInvalidLengthQuery
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			m.Name = string(dAtA[iNdEx:postIndex])
+			iNdEx = postIndex
+		default:
+			iNdEx = preIndex
+			skippy, err := skipQuery(dAtA[iNdEx:])
+			if err != nil {
+				return err
+			}
+			if (skippy < 0) || (iNdEx+skippy) < 0 {
+				return ErrInvalidLengthQuery
+			}
+			if (iNdEx + skippy) > l {
+				return io.ErrUnexpectedEOF
+			}
+			iNdEx += skippy
+		}
+	}
+
+	if iNdEx > l {
+		return io.ErrUnexpectedEOF
+	}
+	return nil
+}
+func (m *QueryObjectResponse) Unmarshal(dAtA []byte) error {
+	l := len(dAtA)
+	iNdEx := 0
+	for iNdEx < l {
+		preIndex := iNdEx
+		var wire uint64
+		for shift := uint(0); ; shift += 7 {
+			if shift >= 64 {
+				return ErrIntOverflowQuery
+			}
+			if iNdEx >= l {
+				return io.ErrUnexpectedEOF
+			}
+			b := dAtA[iNdEx]
+			iNdEx++
+			wire |= uint64(b&0x7F) << shift
+			if b < 0x80 {
+				break
+			}
+		}
+		fieldNum := int32(wire >> 3)
+		wireType := int(wire & 0x7)
+		if wireType == 4 {
+			return fmt.Errorf("proto: QueryObjectResponse: wiretype end group for non-group")
+		}
+		if fieldNum <= 0 {
+			return fmt.Errorf("proto: QueryObjectResponse: illegal tag %d (wire type %d)", fieldNum, wire)
+		}
+		switch fieldNum {
+		case 1:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Object", wireType)
+			}
+			var msglen int
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowQuery
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				msglen |= int(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			if msglen < 0 {
+				return ErrInvalidLengthQuery
+			}
+			postIndex := iNdEx + msglen
+			if postIndex < 0 {
+				return ErrInvalidLengthQuery
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			if err := m.Object.Unmarshal(dAtA[iNdEx:postIndex]); err != nil {
+				return err
+			}
+			iNdEx = postIndex
+		default:
+			iNdEx = preIndex
+			skippy, err := skipQuery(dAtA[iNdEx:])
+			if err != nil {
+				return err
+			}
+			if (skippy < 0) || (iNdEx+skippy) < 0 {
+				return ErrInvalidLengthQuery
+			}
+			if (iNdEx + skippy) > l {
+				return io.ErrUnexpectedEOF
+			}
+			iNdEx += skippy
+		}
+	}
+
+	if iNdEx > l {
+		return io.ErrUnexpectedEOF
+	}
+	return nil
+}
+func (m *QueryObjectsRequest) Unmarshal(dAtA []byte) error {
+	l := len(dAtA)
+	iNdEx := 0
+	for iNdEx < l {
+		preIndex := iNdEx
+		var wire uint64
+		for shift := uint(0); ; shift += 7 {
+			if shift >= 64 {
+				return ErrIntOverflowQuery
+			}
+			if iNdEx >= l {
+				return io.ErrUnexpectedEOF
+			}
+			b := dAtA[iNdEx]
+			iNdEx++
+			wire |= uint64(b&0x7F) << shift
+			if b < 0x80 {
+				break
+			}
+		}
+		fieldNum := int32(wire >> 3)
+		wireType := int(wire & 0x7)
+		if wireType == 4 {
+			return fmt.Errorf("proto: QueryObjectsRequest: wiretype end group for non-group")
+		}
+		if fieldNum <= 0 {
+			return fmt.Errorf("proto: QueryObjectsRequest: illegal tag %d (wire type %d)", fieldNum, wire)
+		}
+		switch fieldNum {
+		case 1:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Owner", wireType)
+			}
+			var stringLen uint64
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowQuery
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				stringLen |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			intStringLen := int(stringLen)
+			if intStringLen < 0 {
+				return ErrInvalidLengthQuery
+			}
+			postIndex := iNdEx + intStringLen
+			if postIndex < 0 {
+				return ErrInvalidLengthQuery
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			m.Owner = string(dAtA[iNdEx:postIndex])
+			iNdEx = postIndex
+		case 2:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Pagination", wireType)
+			}
+			var msglen int
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowQuery
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				msglen |= int(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			if msglen < 0 {
+				return ErrInvalidLengthQuery
+			}
+			postIndex := iNdEx + msglen
+			if postIndex < 0 {
+				return ErrInvalidLengthQuery
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			if m.Pagination == nil {
+				m.Pagination = &query.PageRequest{}
+			}
+			if err := m.Pagination.Unmarshal(dAtA[iNdEx:postIndex]); err != nil {
+				return err
+			}
+			iNdEx = postIndex
+		default:
+			iNdEx = preIndex
+			skippy, err := skipQuery(dAtA[iNdEx:])
+			if err != nil {
+				return err
+			}
+			if (skippy < 0) || (iNdEx+skippy) < 0 {
+				return ErrInvalidLengthQuery
+			}
+			if (iNdEx + skippy) > l {
+				return io.ErrUnexpectedEOF
+			}
+			iNdEx += skippy
+		}
+	}
+
+	if iNdEx > l {
+		return io.ErrUnexpectedEOF
+	}
+	return nil
+}
+func (m *QueryObjectsResponse) Unmarshal(dAtA []byte) error {
+	l := len(dAtA)
+	iNdEx := 0
+	for iNdEx < l {
+		preIndex := iNdEx
+		var wire uint64
+		for shift := uint(0); ; shift += 7 {
+			if shift >= 64 {
+				return ErrIntOverflowQuery
+			}
+			if iNdEx >= l {
+				return io.ErrUnexpectedEOF
+			}
+			b := dAtA[iNdEx]
+			iNdEx++
+			wire |= uint64(b&0x7F) << shift
+			if b < 0x80 {
+				break
+			}
+		}
+		fieldNum := int32(wire >> 3)
+		wireType := int(wire & 0x7)
+		if wireType == 4 {
+			return fmt.Errorf("proto: QueryObjectsResponse: wiretype end group for non-group")
+		}
+		if fieldNum <= 0 {
+			return fmt.Errorf("proto: QueryObjectsResponse: illegal tag %d (wire type %d)", fieldNum, wire)
+		}
+		switch fieldNum {
+		case 1:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Objects", wireType)
+			}
+			var msglen int
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowQuery
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				msglen |= int(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			if msglen < 0 {
+				return ErrInvalidLengthQuery
+			}
+			postIndex := iNdEx + msglen
+			if postIndex < 0 {
+				return ErrInvalidLengthQuery
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			m.Objects = append(m.Objects, Object{})
+			if err := m.Objects[len(m.Objects)-1].Unmarshal(dAtA[iNdEx:postIndex]); err != nil {
 				return err
 			}
 			iNdEx = postIndex

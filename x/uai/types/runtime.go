@@ -49,6 +49,15 @@ const (
 	HealthExec = "exec"
 )
 
+// Classes of volumes. An empty class is persistent.
+const (
+	VolumePersistent = "persistent"
+	VolumeScratch    = "scratch"
+)
+
+// Persistent says whether snapshots hold the volume, and another node restores it.
+func (v Volume) Persistent() bool { return v.Class != VolumeScratch }
+
 // reservedPaths belong to the container runtime: a volume over one of them would undo its isolation.
 var reservedPaths = []string{"/proc", "/sys", "/dev"}
 
@@ -198,6 +207,10 @@ func validateVolumes(volumes []Volume) error {
 		}
 		if volume.SizeMiB == 0 || volume.SizeMiB > MaxVolumeMiB {
 			return ErrInvalidImage.Wrapf("volume %s: size_mib %d is not in 1..%d", volume.Name, volume.SizeMiB, MaxVolumeMiB)
+		}
+		if volume.Class != "" && volume.Class != VolumePersistent && volume.Class != VolumeScratch {
+			return ErrInvalidImage.Wrapf("volume %s: class %.100q is not %s or %s",
+				volume.Name, volume.Class, VolumePersistent, VolumeScratch)
 		}
 		names, paths = append(names, volume.Name), append(paths, volume.Path)
 	}

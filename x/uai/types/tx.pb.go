@@ -48,6 +48,8 @@ type MsgPublishImage struct {
 	// royalty is in uisc per hour.
 	Royalty   uint64 `protobuf:"varint,12,opt,name=royalty,proto3" json:"royalty,omitempty"`
 	Reference string `protobuf:"bytes,13,opt,name=reference,proto3" json:"reference,omitempty"`
+	// restricted images may be ordered by their owner, and by whom the owner granted it, alone.
+	Restricted bool `protobuf:"varint,14,opt,name=restricted,proto3" json:"restricted,omitempty"`
 }
 
 func (m *MsgPublishImage) Reset()         { *m = MsgPublishImage{} }
@@ -172,6 +174,13 @@ func (m *MsgPublishImage) GetReference() string {
 		return m.Reference
 	}
 	return ""
+}
+
+func (m *MsgPublishImage) GetRestricted() bool {
+	if m != nil {
+		return m.Restricted
+	}
+	return false
 }
 
 // MsgPublishImageResponse names the image.
@@ -410,6 +419,511 @@ func (m *MsgTransferImageResponse) XXX_DiscardUnknown() {
 
 var xxx_messageInfo_MsgTransferImageResponse proto.InternalMessageInfo
 
+// MsgSetAccess says who may order an image.
+type MsgSetAccess struct {
+	Owner string `protobuf:"bytes,1,opt,name=owner,proto3" json:"owner,omitempty"`
+	// image is "publisher/name:tag".
+	Image string `protobuf:"bytes,2,opt,name=image,proto3" json:"image,omitempty"`
+	// restricted is what the image is from now on. Grants stay, whatever it is.
+	Restricted bool `protobuf:"varint,3,opt,name=restricted,proto3" json:"restricted,omitempty"`
+	// grant and revoke are at most 64 addresses each.
+	Grant  []string `protobuf:"bytes,4,rep,name=grant,proto3" json:"grant,omitempty"`
+	Revoke []string `protobuf:"bytes,5,rep,name=revoke,proto3" json:"revoke,omitempty"`
+}
+
+func (m *MsgSetAccess) Reset()         { *m = MsgSetAccess{} }
+func (m *MsgSetAccess) String() string { return proto.CompactTextString(m) }
+func (*MsgSetAccess) ProtoMessage()    {}
+func (*MsgSetAccess) Descriptor() ([]byte, []int) {
+	return fileDescriptor_077a9f3602b2f220, []int{6}
+}
+func (m *MsgSetAccess) XXX_Unmarshal(b []byte) error {
+	return m.Unmarshal(b)
+}
+func (m *MsgSetAccess) XXX_Marshal(b []byte, deterministic bool) ([]byte, error) {
+	if deterministic {
+		return xxx_messageInfo_MsgSetAccess.Marshal(b, m, deterministic)
+	} else {
+		b = b[:cap(b)]
+		n, err := m.MarshalToSizedBuffer(b)
+		if err != nil {
+			return nil, err
+		}
+		return b[:n], nil
+	}
+}
+func (m *MsgSetAccess) XXX_Merge(src proto.Message) {
+	xxx_messageInfo_MsgSetAccess.Merge(m, src)
+}
+func (m *MsgSetAccess) XXX_Size() int {
+	return m.Size()
+}
+func (m *MsgSetAccess) XXX_DiscardUnknown() {
+	xxx_messageInfo_MsgSetAccess.DiscardUnknown(m)
+}
+
+var xxx_messageInfo_MsgSetAccess proto.InternalMessageInfo
+
+func (m *MsgSetAccess) GetOwner() string {
+	if m != nil {
+		return m.Owner
+	}
+	return ""
+}
+
+func (m *MsgSetAccess) GetImage() string {
+	if m != nil {
+		return m.Image
+	}
+	return ""
+}
+
+func (m *MsgSetAccess) GetRestricted() bool {
+	if m != nil {
+		return m.Restricted
+	}
+	return false
+}
+
+func (m *MsgSetAccess) GetGrant() []string {
+	if m != nil {
+		return m.Grant
+	}
+	return nil
+}
+
+func (m *MsgSetAccess) GetRevoke() []string {
+	if m != nil {
+		return m.Revoke
+	}
+	return nil
+}
+
+// MsgSetAccessResponse is empty.
+type MsgSetAccessResponse struct {
+}
+
+func (m *MsgSetAccessResponse) Reset()         { *m = MsgSetAccessResponse{} }
+func (m *MsgSetAccessResponse) String() string { return proto.CompactTextString(m) }
+func (*MsgSetAccessResponse) ProtoMessage()    {}
+func (*MsgSetAccessResponse) Descriptor() ([]byte, []int) {
+	return fileDescriptor_077a9f3602b2f220, []int{7}
+}
+func (m *MsgSetAccessResponse) XXX_Unmarshal(b []byte) error {
+	return m.Unmarshal(b)
+}
+func (m *MsgSetAccessResponse) XXX_Marshal(b []byte, deterministic bool) ([]byte, error) {
+	if deterministic {
+		return xxx_messageInfo_MsgSetAccessResponse.Marshal(b, m, deterministic)
+	} else {
+		b = b[:cap(b)]
+		n, err := m.MarshalToSizedBuffer(b)
+		if err != nil {
+			return nil, err
+		}
+		return b[:n], nil
+	}
+}
+func (m *MsgSetAccessResponse) XXX_Merge(src proto.Message) {
+	xxx_messageInfo_MsgSetAccessResponse.Merge(m, src)
+}
+func (m *MsgSetAccessResponse) XXX_Size() int {
+	return m.Size()
+}
+func (m *MsgSetAccessResponse) XXX_DiscardUnknown() {
+	xxx_messageInfo_MsgSetAccessResponse.DiscardUnknown(m)
+}
+
+var xxx_messageInfo_MsgSetAccessResponse proto.InternalMessageInfo
+
+// MsgAnnounceHolding says that the agent's node has all of the trees below some digests. What it announced before counts once.
+type MsgAnnounceHolding struct {
+	Agent string `protobuf:"bytes,1,opt,name=agent,proto3" json:"agent,omitempty"`
+	// digests are 1 to 64 of "sha256:…".
+	Digests []string `protobuf:"bytes,2,rep,name=digests,proto3" json:"digests,omitempty"`
+}
+
+func (m *MsgAnnounceHolding) Reset()         { *m = MsgAnnounceHolding{} }
+func (m *MsgAnnounceHolding) String() string { return proto.CompactTextString(m) }
+func (*MsgAnnounceHolding) ProtoMessage()    {}
+func (*MsgAnnounceHolding) Descriptor() ([]byte, []int) {
+	return fileDescriptor_077a9f3602b2f220, []int{8}
+}
+func (m *MsgAnnounceHolding) XXX_Unmarshal(b []byte) error {
+	return m.Unmarshal(b)
+}
+func (m *MsgAnnounceHolding) XXX_Marshal(b []byte, deterministic bool) ([]byte, error) {
+	if deterministic {
+		return xxx_messageInfo_MsgAnnounceHolding.Marshal(b, m, deterministic)
+	} else {
+		b = b[:cap(b)]
+		n, err := m.MarshalToSizedBuffer(b)
+		if err != nil {
+			return nil, err
+		}
+		return b[:n], nil
+	}
+}
+func (m *MsgAnnounceHolding) XXX_Merge(src proto.Message) {
+	xxx_messageInfo_MsgAnnounceHolding.Merge(m, src)
+}
+func (m *MsgAnnounceHolding) XXX_Size() int {
+	return m.Size()
+}
+func (m *MsgAnnounceHolding) XXX_DiscardUnknown() {
+	xxx_messageInfo_MsgAnnounceHolding.DiscardUnknown(m)
+}
+
+var xxx_messageInfo_MsgAnnounceHolding proto.InternalMessageInfo
+
+func (m *MsgAnnounceHolding) GetAgent() string {
+	if m != nil {
+		return m.Agent
+	}
+	return ""
+}
+
+func (m *MsgAnnounceHolding) GetDigests() []string {
+	if m != nil {
+		return m.Digests
+	}
+	return nil
+}
+
+// MsgAnnounceHoldingResponse is empty.
+type MsgAnnounceHoldingResponse struct {
+}
+
+func (m *MsgAnnounceHoldingResponse) Reset()         { *m = MsgAnnounceHoldingResponse{} }
+func (m *MsgAnnounceHoldingResponse) String() string { return proto.CompactTextString(m) }
+func (*MsgAnnounceHoldingResponse) ProtoMessage()    {}
+func (*MsgAnnounceHoldingResponse) Descriptor() ([]byte, []int) {
+	return fileDescriptor_077a9f3602b2f220, []int{9}
+}
+func (m *MsgAnnounceHoldingResponse) XXX_Unmarshal(b []byte) error {
+	return m.Unmarshal(b)
+}
+func (m *MsgAnnounceHoldingResponse) XXX_Marshal(b []byte, deterministic bool) ([]byte, error) {
+	if deterministic {
+		return xxx_messageInfo_MsgAnnounceHoldingResponse.Marshal(b, m, deterministic)
+	} else {
+		b = b[:cap(b)]
+		n, err := m.MarshalToSizedBuffer(b)
+		if err != nil {
+			return nil, err
+		}
+		return b[:n], nil
+	}
+}
+func (m *MsgAnnounceHoldingResponse) XXX_Merge(src proto.Message) {
+	xxx_messageInfo_MsgAnnounceHoldingResponse.Merge(m, src)
+}
+func (m *MsgAnnounceHoldingResponse) XXX_Size() int {
+	return m.Size()
+}
+func (m *MsgAnnounceHoldingResponse) XXX_DiscardUnknown() {
+	xxx_messageInfo_MsgAnnounceHoldingResponse.DiscardUnknown(m)
+}
+
+var xxx_messageInfo_MsgAnnounceHoldingResponse proto.InternalMessageInfo
+
+// MsgDropHolding says that a node no longer has some content. What it had not announced is passed over.
+type MsgDropHolding struct {
+	// agent signs: the node's, or anybody if the node is retired or gone.
+	Agent string `protobuf:"bytes,1,opt,name=agent,proto3" json:"agent,omitempty"`
+	// digests are 1 to 64 of "sha256:…".
+	Digests []string `protobuf:"bytes,2,rep,name=digests,proto3" json:"digests,omitempty"`
+	// node is unset for the agent's own.
+	Node *types.NodeID `protobuf:"bytes,3,opt,name=node,proto3" json:"node,omitempty"`
+}
+
+func (m *MsgDropHolding) Reset()         { *m = MsgDropHolding{} }
+func (m *MsgDropHolding) String() string { return proto.CompactTextString(m) }
+func (*MsgDropHolding) ProtoMessage()    {}
+func (*MsgDropHolding) Descriptor() ([]byte, []int) {
+	return fileDescriptor_077a9f3602b2f220, []int{10}
+}
+func (m *MsgDropHolding) XXX_Unmarshal(b []byte) error {
+	return m.Unmarshal(b)
+}
+func (m *MsgDropHolding) XXX_Marshal(b []byte, deterministic bool) ([]byte, error) {
+	if deterministic {
+		return xxx_messageInfo_MsgDropHolding.Marshal(b, m, deterministic)
+	} else {
+		b = b[:cap(b)]
+		n, err := m.MarshalToSizedBuffer(b)
+		if err != nil {
+			return nil, err
+		}
+		return b[:n], nil
+	}
+}
+func (m *MsgDropHolding) XXX_Merge(src proto.Message) {
+	xxx_messageInfo_MsgDropHolding.Merge(m, src)
+}
+func (m *MsgDropHolding) XXX_Size() int {
+	return m.Size()
+}
+func (m *MsgDropHolding) XXX_DiscardUnknown() {
+	xxx_messageInfo_MsgDropHolding.DiscardUnknown(m)
+}
+
+var xxx_messageInfo_MsgDropHolding proto.InternalMessageInfo
+
+func (m *MsgDropHolding) GetAgent() string {
+	if m != nil {
+		return m.Agent
+	}
+	return ""
+}
+
+func (m *MsgDropHolding) GetDigests() []string {
+	if m != nil {
+		return m.Digests
+	}
+	return nil
+}
+
+func (m *MsgDropHolding) GetNode() *types.NodeID {
+	if m != nil {
+		return m.Node
+	}
+	return nil
+}
+
+// MsgDropHoldingResponse is empty.
+type MsgDropHoldingResponse struct {
+}
+
+func (m *MsgDropHoldingResponse) Reset()         { *m = MsgDropHoldingResponse{} }
+func (m *MsgDropHoldingResponse) String() string { return proto.CompactTextString(m) }
+func (*MsgDropHoldingResponse) ProtoMessage()    {}
+func (*MsgDropHoldingResponse) Descriptor() ([]byte, []int) {
+	return fileDescriptor_077a9f3602b2f220, []int{11}
+}
+func (m *MsgDropHoldingResponse) XXX_Unmarshal(b []byte) error {
+	return m.Unmarshal(b)
+}
+func (m *MsgDropHoldingResponse) XXX_Marshal(b []byte, deterministic bool) ([]byte, error) {
+	if deterministic {
+		return xxx_messageInfo_MsgDropHoldingResponse.Marshal(b, m, deterministic)
+	} else {
+		b = b[:cap(b)]
+		n, err := m.MarshalToSizedBuffer(b)
+		if err != nil {
+			return nil, err
+		}
+		return b[:n], nil
+	}
+}
+func (m *MsgDropHoldingResponse) XXX_Merge(src proto.Message) {
+	xxx_messageInfo_MsgDropHoldingResponse.Merge(m, src)
+}
+func (m *MsgDropHoldingResponse) XXX_Size() int {
+	return m.Size()
+}
+func (m *MsgDropHoldingResponse) XXX_DiscardUnknown() {
+	xxx_messageInfo_MsgDropHoldingResponse.DiscardUnknown(m)
+}
+
+var xxx_messageInfo_MsgDropHoldingResponse proto.InternalMessageInfo
+
+// MsgPutObject puts an object under a name, in place of what stood there.
+type MsgPutObject struct {
+	Owner     string `protobuf:"bytes,1,opt,name=owner,proto3" json:"owner,omitempty"`
+	Name      string `protobuf:"bytes,2,opt,name=name,proto3" json:"name,omitempty"`
+	Digest    string `protobuf:"bytes,3,opt,name=digest,proto3" json:"digest,omitempty"`
+	SizeBytes uint64 `protobuf:"varint,4,opt,name=size_bytes,json=sizeBytes,proto3" json:"size_bytes,omitempty"`
+}
+
+func (m *MsgPutObject) Reset()         { *m = MsgPutObject{} }
+func (m *MsgPutObject) String() string { return proto.CompactTextString(m) }
+func (*MsgPutObject) ProtoMessage()    {}
+func (*MsgPutObject) Descriptor() ([]byte, []int) {
+	return fileDescriptor_077a9f3602b2f220, []int{12}
+}
+func (m *MsgPutObject) XXX_Unmarshal(b []byte) error {
+	return m.Unmarshal(b)
+}
+func (m *MsgPutObject) XXX_Marshal(b []byte, deterministic bool) ([]byte, error) {
+	if deterministic {
+		return xxx_messageInfo_MsgPutObject.Marshal(b, m, deterministic)
+	} else {
+		b = b[:cap(b)]
+		n, err := m.MarshalToSizedBuffer(b)
+		if err != nil {
+			return nil, err
+		}
+		return b[:n], nil
+	}
+}
+func (m *MsgPutObject) XXX_Merge(src proto.Message) {
+	xxx_messageInfo_MsgPutObject.Merge(m, src)
+}
+func (m *MsgPutObject) XXX_Size() int {
+	return m.Size()
+}
+func (m *MsgPutObject) XXX_DiscardUnknown() {
+	xxx_messageInfo_MsgPutObject.DiscardUnknown(m)
+}
+
+var xxx_messageInfo_MsgPutObject proto.InternalMessageInfo
+
+func (m *MsgPutObject) GetOwner() string {
+	if m != nil {
+		return m.Owner
+	}
+	return ""
+}
+
+func (m *MsgPutObject) GetName() string {
+	if m != nil {
+		return m.Name
+	}
+	return ""
+}
+
+func (m *MsgPutObject) GetDigest() string {
+	if m != nil {
+		return m.Digest
+	}
+	return ""
+}
+
+func (m *MsgPutObject) GetSizeBytes() uint64 {
+	if m != nil {
+		return m.SizeBytes
+	}
+	return 0
+}
+
+// MsgPutObjectResponse is empty.
+type MsgPutObjectResponse struct {
+}
+
+func (m *MsgPutObjectResponse) Reset()         { *m = MsgPutObjectResponse{} }
+func (m *MsgPutObjectResponse) String() string { return proto.CompactTextString(m) }
+func (*MsgPutObjectResponse) ProtoMessage()    {}
+func (*MsgPutObjectResponse) Descriptor() ([]byte, []int) {
+	return fileDescriptor_077a9f3602b2f220, []int{13}
+}
+func (m *MsgPutObjectResponse) XXX_Unmarshal(b []byte) error {
+	return m.Unmarshal(b)
+}
+func (m *MsgPutObjectResponse) XXX_Marshal(b []byte, deterministic bool) ([]byte, error) {
+	if deterministic {
+		return xxx_messageInfo_MsgPutObjectResponse.Marshal(b, m, deterministic)
+	} else {
+		b = b[:cap(b)]
+		n, err := m.MarshalToSizedBuffer(b)
+		if err != nil {
+			return nil, err
+		}
+		return b[:n], nil
+	}
+}
+func (m *MsgPutObjectResponse) XXX_Merge(src proto.Message) {
+	xxx_messageInfo_MsgPutObjectResponse.Merge(m, src)
+}
+func (m *MsgPutObjectResponse) XXX_Size() int {
+	return m.Size()
+}
+func (m *MsgPutObjectResponse) XXX_DiscardUnknown() {
+	xxx_messageInfo_MsgPutObjectResponse.DiscardUnknown(m)
+}
+
+var xxx_messageInfo_MsgPutObjectResponse proto.InternalMessageInfo
+
+// MsgRemoveObject removes an object.
+type MsgRemoveObject struct {
+	Owner string `protobuf:"bytes,1,opt,name=owner,proto3" json:"owner,omitempty"`
+	Name  string `protobuf:"bytes,2,opt,name=name,proto3" json:"name,omitempty"`
+}
+
+func (m *MsgRemoveObject) Reset()         { *m = MsgRemoveObject{} }
+func (m *MsgRemoveObject) String() string { return proto.CompactTextString(m) }
+func (*MsgRemoveObject) ProtoMessage()    {}
+func (*MsgRemoveObject) Descriptor() ([]byte, []int) {
+	return fileDescriptor_077a9f3602b2f220, []int{14}
+}
+func (m *MsgRemoveObject) XXX_Unmarshal(b []byte) error {
+	return m.Unmarshal(b)
+}
+func (m *MsgRemoveObject) XXX_Marshal(b []byte, deterministic bool) ([]byte, error) {
+	if deterministic {
+		return xxx_messageInfo_MsgRemoveObject.Marshal(b, m, deterministic)
+	} else {
+		b = b[:cap(b)]
+		n, err := m.MarshalToSizedBuffer(b)
+		if err != nil {
+			return nil, err
+		}
+		return b[:n], nil
+	}
+}
+func (m *MsgRemoveObject) XXX_Merge(src proto.Message) {
+	xxx_messageInfo_MsgRemoveObject.Merge(m, src)
+}
+func (m *MsgRemoveObject) XXX_Size() int {
+	return m.Size()
+}
+func (m *MsgRemoveObject) XXX_DiscardUnknown() {
+	xxx_messageInfo_MsgRemoveObject.DiscardUnknown(m)
+}
+
+var xxx_messageInfo_MsgRemoveObject proto.InternalMessageInfo
+
+func (m *MsgRemoveObject) GetOwner() string {
+	if m != nil {
+		return m.Owner
+	}
+	return ""
+}
+
+func (m *MsgRemoveObject) GetName() string {
+	if m != nil {
+		return m.Name
+	}
+	return ""
+}
+
+// MsgRemoveObjectResponse is empty.
+type MsgRemoveObjectResponse struct {
+}
+
+func (m *MsgRemoveObjectResponse) Reset()         { *m = MsgRemoveObjectResponse{} }
+func (m *MsgRemoveObjectResponse) String() string { return proto.CompactTextString(m) }
+func (*MsgRemoveObjectResponse) ProtoMessage()    {}
+func (*MsgRemoveObjectResponse) Descriptor() ([]byte, []int) {
+	return fileDescriptor_077a9f3602b2f220, []int{15}
+}
+func (m *MsgRemoveObjectResponse) XXX_Unmarshal(b []byte) error {
+	return m.Unmarshal(b)
+}
+func (m *MsgRemoveObjectResponse) XXX_Marshal(b []byte, deterministic bool) ([]byte, error) {
+	if deterministic {
+		return xxx_messageInfo_MsgRemoveObjectResponse.Marshal(b, m, deterministic)
+	} else {
+		b = b[:cap(b)]
+		n, err := m.MarshalToSizedBuffer(b)
+		if err != nil {
+			return nil, err
+		}
+		return b[:n], nil
+	}
+}
+func (m *MsgRemoveObjectResponse) XXX_Merge(src proto.Message) {
+	xxx_messageInfo_MsgRemoveObjectResponse.Merge(m, src)
+}
+func (m *MsgRemoveObjectResponse) XXX_Size() int {
+	return m.Size()
+}
+func (m *MsgRemoveObjectResponse) XXX_DiscardUnknown() {
+	xxx_messageInfo_MsgRemoveObjectResponse.DiscardUnknown(m)
+}
+
+var xxx_messageInfo_MsgRemoveObjectResponse proto.InternalMessageInfo
+
 // MsgUpdateParams changes the params.
 type MsgUpdateParams struct {
 	Authority string `protobuf:"bytes,1,opt,name=authority,proto3" json:"authority,omitempty"`
@@ -420,7 +934,7 @@ func (m *MsgUpdateParams) Reset()         { *m = MsgUpdateParams{} }
 func (m *MsgUpdateParams) String() string { return proto.CompactTextString(m) }
 func (*MsgUpdateParams) ProtoMessage()    {}
 func (*MsgUpdateParams) Descriptor() ([]byte, []int) {
-	return fileDescriptor_077a9f3602b2f220, []int{6}
+	return fileDescriptor_077a9f3602b2f220, []int{16}
 }
 func (m *MsgUpdateParams) XXX_Unmarshal(b []byte) error {
 	return m.Unmarshal(b)
@@ -471,7 +985,7 @@ func (m *MsgUpdateParamsResponse) Reset()         { *m = MsgUpdateParamsResponse
 func (m *MsgUpdateParamsResponse) String() string { return proto.CompactTextString(m) }
 func (*MsgUpdateParamsResponse) ProtoMessage()    {}
 func (*MsgUpdateParamsResponse) Descriptor() ([]byte, []int) {
-	return fileDescriptor_077a9f3602b2f220, []int{7}
+	return fileDescriptor_077a9f3602b2f220, []int{17}
 }
 func (m *MsgUpdateParamsResponse) XXX_Unmarshal(b []byte) error {
 	return m.Unmarshal(b)
@@ -507,6 +1021,16 @@ func init() {
 	proto.RegisterType((*MsgDeprecateImageResponse)(nil), "isun.uai.v1.MsgDeprecateImageResponse")
 	proto.RegisterType((*MsgTransferImage)(nil), "isun.uai.v1.MsgTransferImage")
 	proto.RegisterType((*MsgTransferImageResponse)(nil), "isun.uai.v1.MsgTransferImageResponse")
+	proto.RegisterType((*MsgSetAccess)(nil), "isun.uai.v1.MsgSetAccess")
+	proto.RegisterType((*MsgSetAccessResponse)(nil), "isun.uai.v1.MsgSetAccessResponse")
+	proto.RegisterType((*MsgAnnounceHolding)(nil), "isun.uai.v1.MsgAnnounceHolding")
+	proto.RegisterType((*MsgAnnounceHoldingResponse)(nil), "isun.uai.v1.MsgAnnounceHoldingResponse")
+	proto.RegisterType((*MsgDropHolding)(nil), "isun.uai.v1.MsgDropHolding")
+	proto.RegisterType((*MsgDropHoldingResponse)(nil), "isun.uai.v1.MsgDropHoldingResponse")
+	proto.RegisterType((*MsgPutObject)(nil), "isun.uai.v1.MsgPutObject")
+	proto.RegisterType((*MsgPutObjectResponse)(nil), "isun.uai.v1.MsgPutObjectResponse")
+	proto.RegisterType((*MsgRemoveObject)(nil), "isun.uai.v1.MsgRemoveObject")
+	proto.RegisterType((*MsgRemoveObjectResponse)(nil), "isun.uai.v1.MsgRemoveObjectResponse")
 	proto.RegisterType((*MsgUpdateParams)(nil), "isun.uai.v1.MsgUpdateParams")
 	proto.RegisterType((*MsgUpdateParamsResponse)(nil), "isun.uai.v1.MsgUpdateParamsResponse")
 }
@@ -514,57 +1038,77 @@ func init() {
 func init() { proto.RegisterFile("isun/uai/v1/tx.proto", fileDescriptor_077a9f3602b2f220) }
 
 var fileDescriptor_077a9f3602b2f220 = []byte{
-	// 788 bytes of a gzipped FileDescriptorProto
-	0x1f, 0x8b, 0x08, 0x00, 0x00, 0x00, 0x00, 0x00, 0x02, 0xff, 0xac, 0x55, 0xcd, 0x6e, 0xeb, 0x44,
-	0x14, 0x8e, 0x9b, 0x9f, 0xd6, 0x93, 0x16, 0xda, 0x21, 0xa2, 0x13, 0xd3, 0x86, 0x28, 0x02, 0x14,
-	0x8a, 0x6a, 0xd3, 0x20, 0x0a, 0xca, 0x8e, 0xd0, 0x05, 0x2c, 0x22, 0x2a, 0x43, 0x11, 0x62, 0x53,
-	0x4d, 0x92, 0xa9, 0x63, 0x11, 0x7b, 0x2c, 0xcf, 0x38, 0x6d, 0x58, 0x21, 0xc4, 0x8a, 0x15, 0x0f,
-	0xc0, 0x03, 0xb0, 0xcc, 0x82, 0x0d, 0x6f, 0xd0, 0x65, 0xc5, 0x8a, 0x15, 0xba, 0x6a, 0x75, 0xd5,
-	0xd7, 0xb8, 0x9a, 0x19, 0x3b, 0xfe, 0xe9, 0x55, 0x7b, 0x17, 0x77, 0x13, 0xcd, 0xf9, 0xbe, 0xf3,
-	0x37, 0xe7, 0x7c, 0xe3, 0x80, 0x86, 0xcb, 0x22, 0xdf, 0x8a, 0xb0, 0x6b, 0xcd, 0x8f, 0x2c, 0x7e,
-	0x65, 0x06, 0x21, 0xe5, 0x14, 0xd6, 0x05, 0x6a, 0x46, 0xd8, 0x35, 0xe7, 0x47, 0xc6, 0x0e, 0xf6,
-	0x5c, 0x9f, 0x5a, 0xf2, 0x57, 0xf1, 0xc6, 0xee, 0x98, 0x32, 0x8f, 0x32, 0xcb, 0x63, 0x8e, 0x88,
-	0xf3, 0x98, 0x13, 0x13, 0x4d, 0x45, 0x9c, 0x4b, 0xcb, 0x52, 0x46, 0x4c, 0x35, 0x1c, 0xea, 0x50,
-	0x85, 0x8b, 0x53, 0x12, 0x20, 0xeb, 0xb3, 0xc8, 0x67, 0x22, 0xd1, 0x84, 0x78, 0xd8, 0x9f, 0x24,
-	0x45, 0xb2, 0xad, 0xb9, 0x1e, 0x76, 0x48, 0x4c, 0xa0, 0x2c, 0x11, 0xe0, 0x10, 0x7b, 0x71, 0x8d,
-	0xce, 0x9f, 0x15, 0xf0, 0xe6, 0x90, 0x39, 0xa7, 0xd1, 0x68, 0xe6, 0xb2, 0xe9, 0xd7, 0x22, 0x06,
-	0x1e, 0x03, 0x3d, 0x50, 0x36, 0x09, 0x91, 0xd6, 0xd6, 0xba, 0xfa, 0x00, 0xfd, 0xfb, 0xf7, 0x61,
-	0x23, 0x6e, 0xee, 0x8b, 0xc9, 0x24, 0x24, 0x8c, 0x7d, 0xcb, 0x43, 0xd7, 0x77, 0xec, 0xd4, 0x15,
-	0x42, 0x50, 0xf1, 0xb1, 0x47, 0xd0, 0x9a, 0x08, 0xb1, 0xe5, 0x19, 0x6e, 0x83, 0x32, 0xc7, 0x0e,
-	0x2a, 0x4b, 0x48, 0x1c, 0xe1, 0xdb, 0xa0, 0x36, 0x71, 0x1d, 0xc2, 0x38, 0xaa, 0x48, 0x30, 0xb6,
-	0xe0, 0x3e, 0x00, 0xcc, 0xfd, 0x99, 0x9c, 0x8f, 0x16, 0x9c, 0x30, 0x54, 0x6d, 0x6b, 0xdd, 0x8a,
-	0xad, 0x0b, 0x64, 0x20, 0x00, 0xb8, 0x07, 0xf4, 0x60, 0x86, 0xf9, 0x05, 0x0d, 0x3d, 0x86, 0x6a,
-	0xed, 0x72, 0x57, 0xb7, 0x53, 0x00, 0x7e, 0x06, 0x6a, 0x6a, 0x12, 0x68, 0xbd, 0xad, 0x75, 0xeb,
-	0xbd, 0x86, 0x29, 0xf7, 0x21, 0xa6, 0x64, 0xce, 0x8f, 0xcc, 0x13, 0xc9, 0x0d, 0xf4, 0xeb, 0xff,
-	0xdf, 0x2d, 0xfd, 0x75, 0xbf, 0x3c, 0xd0, 0xec, 0xd8, 0x1d, 0xf6, 0x40, 0x35, 0xa0, 0x21, 0x67,
-	0x68, 0xa3, 0x5d, 0xee, 0xd6, 0x7b, 0x3b, 0x66, 0x66, 0x8f, 0xe6, 0x29, 0x0d, 0x79, 0x36, 0x48,
-	0xb9, 0xc2, 0x8f, 0x41, 0x6d, 0x4a, 0xf0, 0x8c, 0x4f, 0x91, 0x2e, 0x8b, 0xa1, 0x5c, 0xd0, 0x57,
-	0x92, 0xfa, 0x72, 0x4a, 0xc6, 0x3f, 0xd9, 0xb1, 0x1f, 0xfc, 0x1c, 0xac, 0xcf, 0xe9, 0x2c, 0xf2,
-	0x08, 0x43, 0x40, 0xd6, 0x79, 0x2b, 0x17, 0xf2, 0xbd, 0xe4, 0xb2, 0x95, 0x12, 0x77, 0x88, 0xc0,
-	0xfa, 0xcc, 0x1d, 0x13, 0x7f, 0x4c, 0x50, 0x5d, 0x8e, 0x2b, 0x31, 0x05, 0x13, 0xd2, 0x05, 0x9e,
-	0xf1, 0x05, 0xda, 0x94, 0xc3, 0x4a, 0x4c, 0x31, 0xaa, 0x90, 0x5c, 0x90, 0x50, 0x46, 0x6d, 0xc9,
-	0xa8, 0x14, 0xe8, 0x7f, 0xf4, 0xeb, 0xfd, 0xf2, 0x20, 0xdd, 0xda, 0xef, 0xf7, 0xcb, 0x83, 0x54,
-	0x1e, 0x05, 0x29, 0x74, 0x2c, 0xb0, 0x5b, 0x80, 0x6c, 0xc2, 0x02, 0xea, 0x33, 0x02, 0x1b, 0xa0,
-	0x2a, 0x25, 0xa6, 0x14, 0x62, 0x2b, 0xa3, 0xf3, 0x9b, 0x06, 0x76, 0x86, 0xcc, 0x39, 0x21, 0x41,
-	0x48, 0xc6, 0x98, 0x13, 0xa5, 0x28, 0x13, 0x54, 0xe9, 0xa5, 0xff, 0x0a, 0x6a, 0x52, 0x6e, 0x69,
-	0xee, 0xb5, 0x4c, 0xee, 0xfe, 0x87, 0xa2, 0x73, 0xe5, 0x21, 0xba, 0x36, 0xb2, 0x5d, 0xe7, 0x0b,
-	0x76, 0xde, 0x01, 0xcd, 0x07, 0x60, 0xd2, 0x79, 0xe7, 0x1f, 0x0d, 0x6c, 0x0f, 0x99, 0xf3, 0x5d,
-	0x88, 0x7d, 0x76, 0x41, 0xc2, 0xd7, 0xd8, 0x22, 0xfc, 0x14, 0xe8, 0x3e, 0xb9, 0x3c, 0x57, 0x99,
-	0xca, 0x4f, 0x64, 0xda, 0xf0, 0xc9, 0xe5, 0x37, 0xc2, 0xb3, 0xdf, 0xcd, 0xdf, 0xac, 0x99, 0xbd,
-	0x59, 0xae, 0xcd, 0x8e, 0x01, 0x50, 0x11, 0x5b, 0xdd, 0x6b, 0xa9, 0xc9, 0xb7, 0x7c, 0x16, 0x4c,
-	0x30, 0x27, 0xa7, 0xf2, 0x95, 0x8b, 0xb7, 0x8c, 0x23, 0x3e, 0xa5, 0xa1, 0xcb, 0x17, 0x4f, 0xbf,
-	0xe5, 0x95, 0x2b, 0x3c, 0x06, 0x35, 0xf5, 0x9d, 0x90, 0xf7, 0x2b, 0x0a, 0x56, 0x25, 0xcf, 0xbd,
-	0x27, 0xe5, 0xdd, 0x3f, 0x94, 0xea, 0x5a, 0xe5, 0x49, 0xf7, 0x74, 0x95, 0xdc, 0x27, 0xdb, 0x5e,
-	0xa7, 0x29, 0xf5, 0x95, 0x85, 0x92, 0xdb, 0xf4, 0x9e, 0xaf, 0x81, 0xf2, 0x90, 0x39, 0xd0, 0x06,
-	0x9b, 0xb9, 0xaf, 0xd3, 0x5e, 0xae, 0x93, 0x82, 0x3a, 0x8d, 0xf7, 0x1e, 0x63, 0x57, 0xda, 0xfd,
-	0x01, 0xbc, 0x51, 0x50, 0x68, 0xab, 0x18, 0x97, 0xe7, 0x8d, 0x0f, 0x1e, 0xe7, 0x57, 0x99, 0xcf,
-	0xc0, 0x56, 0x5e, 0x57, 0xfb, 0xc5, 0xc0, 0x1c, 0x6d, 0xbc, 0xff, 0x28, 0xbd, 0x4a, 0x6b, 0x83,
-	0xcd, 0xdc, 0x5a, 0x1f, 0x0c, 0x21, 0xcb, 0x3e, 0x1c, 0xc2, 0xcb, 0x06, 0x6c, 0x54, 0x7f, 0x11,
-	0x9b, 0x1b, 0x0c, 0xae, 0x6f, 0x5b, 0xda, 0xcd, 0x6d, 0x4b, 0x7b, 0x76, 0xdb, 0xd2, 0xfe, 0xb8,
-	0x6b, 0x95, 0x6e, 0xee, 0x5a, 0xa5, 0xff, 0xee, 0x5a, 0xa5, 0x1f, 0xbb, 0x8e, 0xcb, 0xa7, 0xd1,
-	0xc8, 0x1c, 0x53, 0xcf, 0x12, 0x09, 0xc7, 0xd4, 0xf5, 0xd3, 0x83, 0x5a, 0x28, 0x5f, 0x04, 0x84,
-	0x8d, 0x6a, 0xf2, 0xcf, 0xe4, 0x93, 0x17, 0x01, 0x00, 0x00, 0xff, 0xff, 0x02, 0x77, 0x93, 0xc6,
-	0x1c, 0x07, 0x00, 0x00,
+	// 1119 bytes of a gzipped FileDescriptorProto
+	0x1f, 0x8b, 0x08, 0x00, 0x00, 0x00, 0x00, 0x00, 0x02, 0xff, 0xac, 0x56, 0xcd, 0x6f, 0x1b, 0x45,
+	0x14, 0xcf, 0xd6, 0x1f, 0x89, 0x5f, 0xd2, 0xb4, 0x59, 0x4c, 0x32, 0xde, 0xa4, 0xae, 0x31, 0xa5,
+	0x35, 0x41, 0xb5, 0x49, 0x10, 0x05, 0xf9, 0x96, 0x90, 0x43, 0x73, 0x30, 0x89, 0xb6, 0x14, 0x21,
+	0x38, 0x44, 0x9b, 0xf5, 0x64, 0xbd, 0xd4, 0xbb, 0x63, 0xcd, 0x8c, 0x9d, 0x86, 0x03, 0x42, 0x88,
+	0x53, 0x4f, 0xfc, 0x19, 0x1c, 0x90, 0xc8, 0x81, 0x0b, 0x12, 0x7f, 0x40, 0x8f, 0x15, 0x27, 0x4e,
+	0x08, 0x25, 0x87, 0xfc, 0x13, 0x20, 0xa1, 0x99, 0xfd, 0x9c, 0xdd, 0xe0, 0x80, 0x94, 0x8b, 0xb5,
+	0xf3, 0x7e, 0xef, 0xe3, 0xf7, 0x66, 0xde, 0x87, 0xa1, 0xea, 0xb2, 0xb1, 0xdf, 0x19, 0x5b, 0x6e,
+	0x67, 0xb2, 0xd1, 0xe1, 0xcf, 0xdb, 0x23, 0x4a, 0x38, 0xd1, 0xe7, 0x85, 0xb4, 0x3d, 0xb6, 0xdc,
+	0xf6, 0x64, 0xc3, 0x58, 0xb2, 0x3c, 0xd7, 0x27, 0x1d, 0xf9, 0x1b, 0xe0, 0xc6, 0x8a, 0x4d, 0x98,
+	0x47, 0x58, 0xc7, 0x63, 0x8e, 0xb0, 0xf3, 0x98, 0x13, 0x02, 0xb5, 0x00, 0x38, 0x90, 0xa7, 0x4e,
+	0x70, 0x08, 0xa1, 0xaa, 0x43, 0x1c, 0x12, 0xc8, 0xc5, 0x57, 0x64, 0x20, 0xe3, 0xb3, 0xb1, 0xcf,
+	0x84, 0xa3, 0x3e, 0xf6, 0x2c, 0xbf, 0x1f, 0x05, 0x51, 0x20, 0x9f, 0xf4, 0xb1, 0x02, 0x84, 0x9c,
+	0x5d, 0xcf, 0x72, 0x22, 0x00, 0xa5, 0x81, 0x91, 0x45, 0x2d, 0x2f, 0x0c, 0xde, 0xfc, 0xb5, 0x08,
+	0xb7, 0x7a, 0xcc, 0xd9, 0x1f, 0x1f, 0x0e, 0x5d, 0x36, 0xd8, 0x15, 0x36, 0xfa, 0x23, 0xa8, 0x8c,
+	0x82, 0x33, 0xa6, 0x48, 0x6b, 0x68, 0xad, 0xca, 0x36, 0xfa, 0xed, 0xe7, 0x87, 0xd5, 0x90, 0xf5,
+	0x56, 0xbf, 0x4f, 0x31, 0x63, 0x4f, 0x38, 0x75, 0x7d, 0xc7, 0x4c, 0x54, 0x75, 0x1d, 0x8a, 0xbe,
+	0xe5, 0x61, 0x74, 0x43, 0x98, 0x98, 0xf2, 0x5b, 0xbf, 0x0d, 0x05, 0x6e, 0x39, 0xa8, 0x20, 0x45,
+	0xe2, 0x53, 0x5f, 0x86, 0x72, 0xdf, 0x75, 0x30, 0xe3, 0xa8, 0x28, 0x85, 0xe1, 0x49, 0xbf, 0x03,
+	0xc0, 0xdc, 0xaf, 0xf0, 0xc1, 0xe1, 0x09, 0xc7, 0x0c, 0x95, 0x1a, 0x5a, 0xab, 0x68, 0x56, 0x84,
+	0x64, 0x5b, 0x08, 0xf4, 0x35, 0xa8, 0x8c, 0x86, 0x16, 0x3f, 0x22, 0xd4, 0x63, 0xa8, 0xdc, 0x28,
+	0xb4, 0x2a, 0x66, 0x22, 0xd0, 0x3f, 0x80, 0x72, 0x70, 0x45, 0x68, 0xb6, 0xa1, 0xb5, 0xe6, 0x37,
+	0xab, 0x6d, 0xf9, 0x50, 0xe2, 0x8e, 0xda, 0x93, 0x8d, 0xf6, 0x8e, 0xc4, 0xb6, 0x2b, 0x2f, 0xff,
+	0xb8, 0x3b, 0xf3, 0xc3, 0xc5, 0xe9, 0xba, 0x66, 0x86, 0xea, 0xfa, 0x26, 0x94, 0x46, 0x84, 0x72,
+	0x86, 0xe6, 0x1a, 0x85, 0xd6, 0xfc, 0xe6, 0x52, 0x3b, 0xf5, 0xc0, 0xed, 0x7d, 0x42, 0x79, 0xda,
+	0x28, 0x50, 0xd5, 0xdf, 0x85, 0xf2, 0x00, 0x5b, 0x43, 0x3e, 0x40, 0x15, 0x19, 0x0c, 0x29, 0x46,
+	0x8f, 0x25, 0xf4, 0xd1, 0x00, 0xdb, 0xcf, 0xcc, 0x50, 0x4f, 0xff, 0x10, 0x66, 0x27, 0x64, 0x38,
+	0xf6, 0x30, 0x43, 0x20, 0xe3, 0xbc, 0xa6, 0x98, 0x7c, 0x2a, 0xb1, 0x74, 0xa4, 0x48, 0x5d, 0x47,
+	0x30, 0x3b, 0x74, 0x6d, 0xec, 0xdb, 0x18, 0xcd, 0xcb, 0xeb, 0x8a, 0x8e, 0x02, 0xa1, 0xe4, 0xc4,
+	0x1a, 0xf2, 0x13, 0xb4, 0x20, 0x2f, 0x2b, 0x3a, 0x8a, 0xab, 0xa2, 0xf8, 0x08, 0x53, 0x69, 0x75,
+	0x53, 0x5a, 0x25, 0x02, 0xbd, 0x0e, 0x40, 0x31, 0xe3, 0xd4, 0xb5, 0x39, 0xee, 0xa3, 0xc5, 0x86,
+	0xd6, 0x9a, 0x33, 0x53, 0x92, 0xee, 0x3b, 0xdf, 0x5e, 0x9c, 0xae, 0x27, 0xaf, 0xfa, 0xe2, 0xe2,
+	0x74, 0x3d, 0x29, 0x9f, 0x4c, 0xa9, 0x34, 0x3b, 0xb0, 0x92, 0x11, 0x99, 0x98, 0x8d, 0x88, 0xcf,
+	0xb0, 0x5e, 0x85, 0x92, 0x2c, 0xc1, 0xa0, 0x82, 0xcc, 0xe0, 0xd0, 0xfc, 0x4e, 0x83, 0xa5, 0x1e,
+	0x73, 0x76, 0xf0, 0x88, 0x62, 0xdb, 0xe2, 0x38, 0xa8, 0xb8, 0x36, 0x94, 0xc8, 0xb1, 0xff, 0x1f,
+	0xaa, 0x2d, 0x50, 0x4b, 0x7c, 0xdf, 0x48, 0xf9, 0xee, 0xbe, 0x2d, 0x98, 0x07, 0x1a, 0x82, 0xb5,
+	0x91, 0x66, 0xad, 0x06, 0x6c, 0xae, 0x42, 0x2d, 0x27, 0x8c, 0x98, 0x37, 0x7f, 0xd1, 0xe0, 0x76,
+	0x8f, 0x39, 0x9f, 0x50, 0xcb, 0x67, 0x47, 0x98, 0x5e, 0x23, 0x45, 0xfd, 0x7d, 0xa8, 0xf8, 0xf8,
+	0xf8, 0x20, 0xf0, 0x54, 0xb8, 0xc2, 0xd3, 0x9c, 0x8f, 0x8f, 0xf7, 0x84, 0x66, 0xb7, 0xa5, 0x66,
+	0x56, 0x4b, 0x67, 0xa6, 0xd0, 0x6c, 0x1a, 0x80, 0xb2, 0xb2, 0x38, 0xaf, 0xbf, 0x34, 0x58, 0xe8,
+	0x31, 0xe7, 0x09, 0xe6, 0x5b, 0xb6, 0x8d, 0x19, 0xbb, 0xa6, 0x9c, 0xd4, 0x82, 0x2a, 0x64, 0x0b,
+	0x4a, 0x44, 0x71, 0xa8, 0xe5, 0x8b, 0x7e, 0x2f, 0x4c, 0x8f, 0x22, 0xd5, 0x44, 0x7b, 0x51, 0x3c,
+	0x21, 0xcf, 0x30, 0x2a, 0x5d, 0x61, 0x10, 0xea, 0x75, 0xef, 0xa9, 0xd7, 0xf3, 0x7a, 0xfa, 0x7a,
+	0xe2, 0x6c, 0x9b, 0xcb, 0x50, 0x4d, 0x9f, 0xe3, 0x6b, 0x79, 0xa1, 0x81, 0xde, 0x63, 0xce, 0x96,
+	0xef, 0x93, 0xb1, 0x6f, 0xe3, 0xc7, 0x64, 0xd8, 0x77, 0x7d, 0x47, 0xd0, 0xb6, 0x1c, 0xec, 0xf3,
+	0xab, 0x2f, 0x47, 0xaa, 0x89, 0x7e, 0x0c, 0x26, 0x19, 0x43, 0x37, 0xe4, 0x78, 0x8a, 0x8e, 0xdd,
+	0x75, 0x49, 0x4f, 0x6a, 0x09, 0x7a, 0xab, 0x69, 0x7a, 0x99, 0xa8, 0xcd, 0x35, 0x30, 0xf2, 0xd2,
+	0x98, 0xea, 0x8f, 0x1a, 0x2c, 0x8a, 0xba, 0xa5, 0x64, 0x74, 0xed, 0x34, 0xf5, 0x16, 0x14, 0xc5,
+	0x2e, 0x91, 0x2f, 0x98, 0x9b, 0xa0, 0x1f, 0x93, 0x3e, 0xde, 0xdd, 0x31, 0xa5, 0x46, 0xf7, 0xbe,
+	0x9a, 0xd0, 0x8a, 0xd2, 0x68, 0x09, 0xb7, 0x26, 0x82, 0x65, 0x55, 0x12, 0x27, 0xf2, 0x53, 0x50,
+	0x8a, 0xfb, 0x63, 0xbe, 0x77, 0xf8, 0x25, 0xb6, 0xf9, 0xff, 0x2e, 0xc5, 0xcb, 0x76, 0x4d, 0xb2,
+	0x59, 0x0a, 0x53, 0x36, 0x4b, 0x31, 0xb3, 0x59, 0xa6, 0x56, 0x4f, 0x4c, 0x30, 0xac, 0x9e, 0xf8,
+	0x1c, 0x67, 0xf2, 0xb5, 0xdc, 0x9f, 0x26, 0xf6, 0xc8, 0x04, 0x5f, 0x5f, 0x2e, 0xdd, 0x07, 0x2a,
+	0x29, 0x65, 0x02, 0xa7, 0x83, 0x35, 0x6b, 0x72, 0x02, 0xa7, 0x45, 0x31, 0xb5, 0x53, 0x4d, 0x72,
+	0x7b, 0x3a, 0xea, 0x5b, 0x1c, 0xef, 0xcb, 0xad, 0x2f, 0x76, 0xbb, 0x35, 0xe6, 0x03, 0x42, 0x5d,
+	0x7e, 0x72, 0xf5, 0x6e, 0x8f, 0x55, 0xf5, 0x47, 0x50, 0x0e, 0xfe, 0x37, 0x48, 0x96, 0xd9, 0x05,
+	0x16, 0x38, 0x57, 0xf6, 0x6b, 0xa0, 0xdd, 0x7d, 0x28, 0xb7, 0x49, 0xec, 0x27, 0x99, 0xcb, 0xcf,
+	0xa3, 0x6c, 0xd2, 0xf4, 0xc2, 0x6c, 0xd2, 0xa2, 0x28, 0x9b, 0xcd, 0xbf, 0x4b, 0x50, 0xe8, 0x31,
+	0x47, 0x37, 0x61, 0x41, 0xf9, 0xb7, 0xb2, 0xa6, 0x30, 0xc9, 0x6c, 0x23, 0xe3, 0xde, 0x34, 0x34,
+	0xde, 0x55, 0x9f, 0xc1, 0x62, 0x66, 0x23, 0xd5, 0xb3, 0x76, 0x2a, 0x6e, 0xdc, 0x9f, 0x8e, 0xc7,
+	0x9e, 0x9f, 0xc2, 0x4d, 0x75, 0x8f, 0xdc, 0xc9, 0x1a, 0x2a, 0xb0, 0xf1, 0xd6, 0x54, 0x38, 0x76,
+	0xbb, 0x0b, 0x95, 0x64, 0x8c, 0xd7, 0xb2, 0x36, 0x31, 0x64, 0xbc, 0xf1, 0xaf, 0x50, 0xec, 0xea,
+	0x0b, 0xb8, 0x95, 0x1d, 0x7d, 0x77, 0xb3, 0x56, 0x19, 0x05, 0xe3, 0xc1, 0x15, 0x0a, 0xb1, 0xf3,
+	0x3d, 0x98, 0x4f, 0x0f, 0xab, 0xd5, 0xdc, 0xad, 0x25, 0xa0, 0xf1, 0xe6, 0x14, 0x30, 0x9d, 0x78,
+	0x32, 0x34, 0x6a, 0xf9, 0xc7, 0x0d, 0xa1, 0x7c, 0xe2, 0xb9, 0xce, 0x15, 0x85, 0xa4, 0xb4, 0x6d,
+	0xae, 0x90, 0xd2, 0x68, 0xbe, 0x90, 0x2e, 0x6b, 0x39, 0xe1, 0x53, 0x69, 0xb7, 0x9c, 0xcf, 0x34,
+	0x9a, 0xf7, 0x79, 0x59, 0xe1, 0x1b, 0xa5, 0x6f, 0x44, 0x47, 0x6d, 0x6f, 0xbf, 0x3c, 0xab, 0x6b,
+	0xaf, 0xce, 0xea, 0xda, 0x9f, 0x67, 0x75, 0xed, 0xfb, 0xf3, 0xfa, 0xcc, 0xab, 0xf3, 0xfa, 0xcc,
+	0xef, 0xe7, 0xf5, 0x99, 0xcf, 0x5b, 0x8e, 0xcb, 0x07, 0xe3, 0xc3, 0xb6, 0x4d, 0xbc, 0x8e, 0x70,
+	0x68, 0x13, 0xd7, 0x4f, 0x3e, 0x82, 0x46, 0xe3, 0x27, 0x23, 0xcc, 0x0e, 0xcb, 0xf2, 0x4f, 0xff,
+	0x7b, 0xff, 0x04, 0x00, 0x00, 0xff, 0xff, 0x95, 0xac, 0xe6, 0xeb, 0xdd, 0x0c, 0x00, 0x00,
 }
 
 // Reference imports to suppress errors if they are not otherwise used.
@@ -585,6 +1129,16 @@ type MsgClient interface {
 	DeprecateImage(ctx context.Context, in *MsgDeprecateImage, opts ...grpc.CallOption) (*MsgDeprecateImageResponse, error)
 	// TransferImage gives an image to another owner; its name stays.
 	TransferImage(ctx context.Context, in *MsgTransferImage, opts ...grpc.CallOption) (*MsgTransferImageResponse, error)
+	// SetAccess says who may order an image.
+	SetAccess(ctx context.Context, in *MsgSetAccess, opts ...grpc.CallOption) (*MsgSetAccessResponse, error)
+	// AnnounceHolding says that the agent's node has content.
+	AnnounceHolding(ctx context.Context, in *MsgAnnounceHolding, opts ...grpc.CallOption) (*MsgAnnounceHoldingResponse, error)
+	// DropHolding says that a node no longer has content.
+	DropHolding(ctx context.Context, in *MsgDropHolding, opts ...grpc.CallOption) (*MsgDropHoldingResponse, error)
+	// PutObject has iSunCloud keep content under a name of the owner.
+	PutObject(ctx context.Context, in *MsgPutObject, opts ...grpc.CallOption) (*MsgPutObjectResponse, error)
+	// RemoveObject ends that.
+	RemoveObject(ctx context.Context, in *MsgRemoveObject, opts ...grpc.CallOption) (*MsgRemoveObjectResponse, error)
 	// UpdateParams changes the params; the authority signs.
 	UpdateParams(ctx context.Context, in *MsgUpdateParams, opts ...grpc.CallOption) (*MsgUpdateParamsResponse, error)
 }
@@ -624,6 +1178,51 @@ func (c *msgClient) TransferImage(ctx context.Context, in *MsgTransferImage, opt
 	return out, nil
 }
 
+func (c *msgClient) SetAccess(ctx context.Context, in *MsgSetAccess, opts ...grpc.CallOption) (*MsgSetAccessResponse, error) {
+	out := new(MsgSetAccessResponse)
+	err := c.cc.Invoke(ctx, "/isun.uai.v1.Msg/SetAccess", in, out, opts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *msgClient) AnnounceHolding(ctx context.Context, in *MsgAnnounceHolding, opts ...grpc.CallOption) (*MsgAnnounceHoldingResponse, error) {
+	out := new(MsgAnnounceHoldingResponse)
+	err := c.cc.Invoke(ctx, "/isun.uai.v1.Msg/AnnounceHolding", in, out, opts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *msgClient) DropHolding(ctx context.Context, in *MsgDropHolding, opts ...grpc.CallOption) (*MsgDropHoldingResponse, error) {
+	out := new(MsgDropHoldingResponse)
+	err := c.cc.Invoke(ctx, "/isun.uai.v1.Msg/DropHolding", in, out, opts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *msgClient) PutObject(ctx context.Context, in *MsgPutObject, opts ...grpc.CallOption) (*MsgPutObjectResponse, error) {
+	out := new(MsgPutObjectResponse)
+	err := c.cc.Invoke(ctx, "/isun.uai.v1.Msg/PutObject", in, out, opts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *msgClient) RemoveObject(ctx context.Context, in *MsgRemoveObject, opts ...grpc.CallOption) (*MsgRemoveObjectResponse, error) {
+	out := new(MsgRemoveObjectResponse)
+	err := c.cc.Invoke(ctx, "/isun.uai.v1.Msg/RemoveObject", in, out, opts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 func (c *msgClient) UpdateParams(ctx context.Context, in *MsgUpdateParams, opts ...grpc.CallOption) (*MsgUpdateParamsResponse, error) {
 	out := new(MsgUpdateParamsResponse)
 	err := c.cc.Invoke(ctx, "/isun.uai.v1.Msg/UpdateParams", in, out, opts...)
@@ -641,6 +1240,16 @@ type MsgServer interface {
 	DeprecateImage(context.Context, *MsgDeprecateImage) (*MsgDeprecateImageResponse, error)
 	// TransferImage gives an image to another owner; its name stays.
 	TransferImage(context.Context, *MsgTransferImage) (*MsgTransferImageResponse, error)
+	// SetAccess says who may order an image.
+	SetAccess(context.Context, *MsgSetAccess) (*MsgSetAccessResponse, error)
+	// AnnounceHolding says that the agent's node has content.
+	AnnounceHolding(context.Context, *MsgAnnounceHolding) (*MsgAnnounceHoldingResponse, error)
+	// DropHolding says that a node no longer has content.
+	DropHolding(context.Context, *MsgDropHolding) (*MsgDropHoldingResponse, error)
+	// PutObject has iSunCloud keep content under a name of the owner.
+	PutObject(context.Context, *MsgPutObject) (*MsgPutObjectResponse, error)
+	// RemoveObject ends that.
+	RemoveObject(context.Context, *MsgRemoveObject) (*MsgRemoveObjectResponse, error)
 	// UpdateParams changes the params; the authority signs.
 	UpdateParams(context.Context, *MsgUpdateParams) (*MsgUpdateParamsResponse, error)
 }
@@ -657,6 +1266,21 @@ func (*UnimplementedMsgServer) DeprecateImage(ctx context.Context, req *MsgDepre
 }
 func (*UnimplementedMsgServer) TransferImage(ctx context.Context, req *MsgTransferImage) (*MsgTransferImageResponse, error) {
 	return nil, status.Errorf(codes.Unimplemented, "method TransferImage not implemented")
+}
+func (*UnimplementedMsgServer) SetAccess(ctx context.Context, req *MsgSetAccess) (*MsgSetAccessResponse, error) {
+	return nil, status.Errorf(codes.Unimplemented, "method SetAccess not implemented")
+}
+func (*UnimplementedMsgServer) AnnounceHolding(ctx context.Context, req *MsgAnnounceHolding) (*MsgAnnounceHoldingResponse, error) {
+	return nil, status.Errorf(codes.Unimplemented, "method AnnounceHolding not implemented")
+}
+func (*UnimplementedMsgServer) DropHolding(ctx context.Context, req *MsgDropHolding) (*MsgDropHoldingResponse, error) {
+	return nil, status.Errorf(codes.Unimplemented, "method DropHolding not implemented")
+}
+func (*UnimplementedMsgServer) PutObject(ctx context.Context, req *MsgPutObject) (*MsgPutObjectResponse, error) {
+	return nil, status.Errorf(codes.Unimplemented, "method PutObject not implemented")
+}
+func (*UnimplementedMsgServer) RemoveObject(ctx context.Context, req *MsgRemoveObject) (*MsgRemoveObjectResponse, error) {
+	return nil, status.Errorf(codes.Unimplemented, "method RemoveObject not implemented")
 }
 func (*UnimplementedMsgServer) UpdateParams(ctx context.Context, req *MsgUpdateParams) (*MsgUpdateParamsResponse, error) {
 	return nil, status.Errorf(codes.Unimplemented, "method UpdateParams not implemented")
@@ -720,6 +1344,96 @@ func _Msg_TransferImage_Handler(srv interface{}, ctx context.Context, dec func(i
 	return interceptor(ctx, in, info, handler)
 }
 
+func _Msg_SetAccess_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(MsgSetAccess)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(MsgServer).SetAccess(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: "/isun.uai.v1.Msg/SetAccess",
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(MsgServer).SetAccess(ctx, req.(*MsgSetAccess))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _Msg_AnnounceHolding_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(MsgAnnounceHolding)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(MsgServer).AnnounceHolding(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: "/isun.uai.v1.Msg/AnnounceHolding",
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(MsgServer).AnnounceHolding(ctx, req.(*MsgAnnounceHolding))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _Msg_DropHolding_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(MsgDropHolding)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(MsgServer).DropHolding(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: "/isun.uai.v1.Msg/DropHolding",
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(MsgServer).DropHolding(ctx, req.(*MsgDropHolding))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _Msg_PutObject_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(MsgPutObject)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(MsgServer).PutObject(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: "/isun.uai.v1.Msg/PutObject",
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(MsgServer).PutObject(ctx, req.(*MsgPutObject))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _Msg_RemoveObject_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(MsgRemoveObject)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(MsgServer).RemoveObject(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: "/isun.uai.v1.Msg/RemoveObject",
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(MsgServer).RemoveObject(ctx, req.(*MsgRemoveObject))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 func _Msg_UpdateParams_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
 	in := new(MsgUpdateParams)
 	if err := dec(in); err != nil {
@@ -756,6 +1470,26 @@ var _Msg_serviceDesc = grpc.ServiceDesc{
 			Handler:    _Msg_TransferImage_Handler,
 		},
 		{
+			MethodName: "SetAccess",
+			Handler:    _Msg_SetAccess_Handler,
+		},
+		{
+			MethodName: "AnnounceHolding",
+			Handler:    _Msg_AnnounceHolding_Handler,
+		},
+		{
+			MethodName: "DropHolding",
+			Handler:    _Msg_DropHolding_Handler,
+		},
+		{
+			MethodName: "PutObject",
+			Handler:    _Msg_PutObject_Handler,
+		},
+		{
+			MethodName: "RemoveObject",
+			Handler:    _Msg_RemoveObject_Handler,
+		},
+		{
 			MethodName: "UpdateParams",
 			Handler:    _Msg_UpdateParams_Handler,
 		},
@@ -784,6 +1518,16 @@ func (m *MsgPublishImage) MarshalToSizedBuffer(dAtA []byte) (int, error) {
 	_ = i
 	var l int
 	_ = l
+	if m.Restricted {
+		i--
+		if m.Restricted {
+			dAtA[i] = 1
+		} else {
+			dAtA[i] = 0
+		}
+		i--
+		dAtA[i] = 0x70
+	}
 	if len(m.Reference) > 0 {
 		i -= len(m.Reference)
 		copy(dAtA[i:], m.Reference)
@@ -1055,6 +1799,362 @@ func (m *MsgTransferImageResponse) MarshalToSizedBuffer(dAtA []byte) (int, error
 	return len(dAtA) - i, nil
 }
 
+func (m *MsgSetAccess) Marshal() (dAtA []byte, err error) {
+	size := m.Size()
+	dAtA = make([]byte, size)
+	n, err := m.MarshalToSizedBuffer(dAtA[:size])
+	if err != nil {
+		return nil, err
+	}
+	return dAtA[:n], nil
+}
+
+func (m *MsgSetAccess) MarshalTo(dAtA []byte) (int, error) {
+	size := m.Size()
+	return m.MarshalToSizedBuffer(dAtA[:size])
+}
+
+func (m *MsgSetAccess) MarshalToSizedBuffer(dAtA []byte) (int, error) {
+	i := len(dAtA)
+	_ = i
+	var l int
+	_ = l
+	if len(m.Revoke) > 0 {
+		for iNdEx := len(m.Revoke) - 1; iNdEx >= 0; iNdEx-- {
+			i -= len(m.Revoke[iNdEx])
+			copy(dAtA[i:], m.Revoke[iNdEx])
+			i = encodeVarintTx(dAtA, i, uint64(len(m.Revoke[iNdEx])))
+			i--
+			dAtA[i] = 0x2a
+		}
+	}
+	if len(m.Grant) > 0 {
+		for iNdEx := len(m.Grant) - 1; iNdEx >= 0; iNdEx-- {
+			i -= len(m.Grant[iNdEx])
+			copy(dAtA[i:], m.Grant[iNdEx])
+			i = encodeVarintTx(dAtA, i, uint64(len(m.Grant[iNdEx])))
+			i--
+			dAtA[i] = 0x22
+		}
+	}
+	if m.Restricted {
+		i--
+		if m.Restricted {
+			dAtA[i] = 1
+		} else {
+			dAtA[i] = 0
+		}
+		i--
+		dAtA[i] = 0x18
+	}
+	if len(m.Image) > 0 {
+		i -= len(m.Image)
+		copy(dAtA[i:], m.Image)
+		i = encodeVarintTx(dAtA, i, uint64(len(m.Image)))
+		i--
+		dAtA[i] = 0x12
+	}
+	if len(m.Owner) > 0 {
+		i -= len(m.Owner)
+		copy(dAtA[i:], m.Owner)
+		i = encodeVarintTx(dAtA, i, uint64(len(m.Owner)))
+		i--
+		dAtA[i] = 0xa
+	}
+	return len(dAtA) - i, nil
+}
+
+func (m *MsgSetAccessResponse) Marshal() (dAtA []byte, err error) {
+	size := m.Size()
+	dAtA = make([]byte, size)
+	n, err := m.MarshalToSizedBuffer(dAtA[:size])
+	if err != nil {
+		return nil, err
+	}
+	return dAtA[:n], nil
+}
+
+func (m *MsgSetAccessResponse) MarshalTo(dAtA []byte) (int, error) {
+	size := m.Size()
+	return m.MarshalToSizedBuffer(dAtA[:size])
+}
+
+func (m *MsgSetAccessResponse) MarshalToSizedBuffer(dAtA []byte) (int, error) {
+	i := len(dAtA)
+	_ = i
+	var l int
+	_ = l
+	return len(dAtA) - i, nil
+}
+
+func (m *MsgAnnounceHolding) Marshal() (dAtA []byte, err error) {
+	size := m.Size()
+	dAtA = make([]byte, size)
+	n, err := m.MarshalToSizedBuffer(dAtA[:size])
+	if err != nil {
+		return nil, err
+	}
+	return dAtA[:n], nil
+}
+
+func (m *MsgAnnounceHolding) MarshalTo(dAtA []byte) (int, error) {
+	size := m.Size()
+	return m.MarshalToSizedBuffer(dAtA[:size])
+}
+
+func (m *MsgAnnounceHolding) MarshalToSizedBuffer(dAtA []byte) (int, error) {
+	i := len(dAtA)
+	_ = i
+	var l int
+	_ = l
+	if len(m.Digests) > 0 {
+		for iNdEx := len(m.Digests) - 1; iNdEx >= 0; iNdEx-- {
+			i -= len(m.Digests[iNdEx])
+			copy(dAtA[i:], m.Digests[iNdEx])
+			i = encodeVarintTx(dAtA, i, uint64(len(m.Digests[iNdEx])))
+			i--
+			dAtA[i] = 0x12
+		}
+	}
+	if len(m.Agent) > 0 {
+		i -= len(m.Agent)
+		copy(dAtA[i:], m.Agent)
+		i = encodeVarintTx(dAtA, i, uint64(len(m.Agent)))
+		i--
+		dAtA[i] = 0xa
+	}
+	return len(dAtA) - i, nil
+}
+
+func (m *MsgAnnounceHoldingResponse) Marshal() (dAtA []byte, err error) {
+	size := m.Size()
+	dAtA = make([]byte, size)
+	n, err := m.MarshalToSizedBuffer(dAtA[:size])
+	if err != nil {
+		return nil, err
+	}
+	return dAtA[:n], nil
+}
+
+func (m *MsgAnnounceHoldingResponse) MarshalTo(dAtA []byte) (int, error) {
+	size := m.Size()
+	return m.MarshalToSizedBuffer(dAtA[:size])
+}
+
+func (m *MsgAnnounceHoldingResponse) MarshalToSizedBuffer(dAtA []byte) (int, error) {
+	i := len(dAtA)
+	_ = i
+	var l int
+	_ = l
+	return len(dAtA) - i, nil
+}
+
+func (m *MsgDropHolding) Marshal() (dAtA []byte, err error) {
+	size := m.Size()
+	dAtA = make([]byte, size)
+	n, err := m.MarshalToSizedBuffer(dAtA[:size])
+	if err != nil {
+		return nil, err
+	}
+	return dAtA[:n], nil
+}
+
+func (m *MsgDropHolding) MarshalTo(dAtA []byte) (int, error) {
+	size := m.Size()
+	return m.MarshalToSizedBuffer(dAtA[:size])
+}
+
+func (m *MsgDropHolding) MarshalToSizedBuffer(dAtA []byte) (int, error) {
+	i := len(dAtA)
+	_ = i
+	var l int
+	_ = l
+	if m.Node != nil {
+		{
+			size, err := m.Node.MarshalToSizedBuffer(dAtA[:i])
+			if err != nil {
+				return 0, err
+			}
+			i -= size
+			i = encodeVarintTx(dAtA, i, uint64(size))
+		}
+		i--
+		dAtA[i] = 0x1a
+	}
+	if len(m.Digests) > 0 {
+		for iNdEx := len(m.Digests) - 1; iNdEx >= 0; iNdEx-- {
+			i -= len(m.Digests[iNdEx])
+			copy(dAtA[i:], m.Digests[iNdEx])
+			i = encodeVarintTx(dAtA, i, uint64(len(m.Digests[iNdEx])))
+			i--
+			dAtA[i] = 0x12
+		}
+	}
+	if len(m.Agent) > 0 {
+		i -= len(m.Agent)
+		copy(dAtA[i:], m.Agent)
+		i = encodeVarintTx(dAtA, i, uint64(len(m.Agent)))
+		i--
+		dAtA[i] = 0xa
+	}
+	return len(dAtA) - i, nil
+}
+
+func (m *MsgDropHoldingResponse) Marshal() (dAtA []byte, err error) {
+	size := m.Size()
+	dAtA = make([]byte, size)
+	n, err := m.MarshalToSizedBuffer(dAtA[:size])
+	if err != nil {
+		return nil, err
+	}
+	return dAtA[:n], nil
+}
+
+func (m *MsgDropHoldingResponse) MarshalTo(dAtA []byte) (int, error) {
+	size := m.Size()
+	return m.MarshalToSizedBuffer(dAtA[:size])
+}
+
+func (m *MsgDropHoldingResponse) MarshalToSizedBuffer(dAtA []byte) (int, error) {
+	i := len(dAtA)
+	_ = i
+	var l int
+	_ = l
+	return len(dAtA) - i, nil
+}
+
+func (m *MsgPutObject) Marshal() (dAtA []byte, err error) {
+	size := m.Size()
+	dAtA = make([]byte, size)
+	n, err := m.MarshalToSizedBuffer(dAtA[:size])
+	if err != nil {
+		return nil, err
+	}
+	return dAtA[:n], nil
+}
+
+func (m *MsgPutObject) MarshalTo(dAtA []byte) (int, error) {
+	size := m.Size()
+	return m.MarshalToSizedBuffer(dAtA[:size])
+}
+
+func (m *MsgPutObject) MarshalToSizedBuffer(dAtA []byte) (int, error) {
+	i := len(dAtA)
+	_ = i
+	var l int
+	_ = l
+	if m.SizeBytes != 0 {
+		i = encodeVarintTx(dAtA, i, uint64(m.SizeBytes))
+		i--
+		dAtA[i] = 0x20
+	}
+	if len(m.Digest) > 0 {
+		i -= len(m.Digest)
+		copy(dAtA[i:], m.Digest)
+		i = encodeVarintTx(dAtA, i, uint64(len(m.Digest)))
+		i--
+		dAtA[i] = 0x1a
+	}
+	if len(m.Name) > 0 {
+		i -= len(m.Name)
+		copy(dAtA[i:], m.Name)
+		i = encodeVarintTx(dAtA, i, uint64(len(m.Name)))
+		i--
+		dAtA[i] = 0x12
+	}
+	if len(m.Owner) > 0 {
+		i -= len(m.Owner)
+		copy(dAtA[i:], m.Owner)
+		i = encodeVarintTx(dAtA, i, uint64(len(m.Owner)))
+		i--
+		dAtA[i] = 0xa
+	}
+	return len(dAtA) - i, nil
+}
+
+func (m *MsgPutObjectResponse) Marshal() (dAtA []byte, err error) {
+	size := m.Size()
+	dAtA = make([]byte, size)
+	n, err := m.MarshalToSizedBuffer(dAtA[:size])
+	if err != nil {
+		return nil, err
+	}
+	return dAtA[:n], nil
+}
+
+func (m *MsgPutObjectResponse) MarshalTo(dAtA []byte) (int, error) {
+	size := m.Size()
+	return m.MarshalToSizedBuffer(dAtA[:size])
+}
+
+func (m *MsgPutObjectResponse) MarshalToSizedBuffer(dAtA []byte) (int, error) {
+	i := len(dAtA)
+	_ = i
+	var l int
+	_ = l
+	return len(dAtA) - i, nil
+}
+
+func (m *MsgRemoveObject) Marshal() (dAtA []byte, err error) {
+	size := m.Size()
+	dAtA = make([]byte, size)
+	n, err := m.MarshalToSizedBuffer(dAtA[:size])
+	if err != nil {
+		return nil, err
+	}
+	return dAtA[:n], nil
+}
+
+func (m *MsgRemoveObject) MarshalTo(dAtA []byte) (int, error) {
+	size := m.Size()
+	return m.MarshalToSizedBuffer(dAtA[:size])
+}
+
+func (m *MsgRemoveObject) MarshalToSizedBuffer(dAtA []byte) (int, error) {
+	i := len(dAtA)
+	_ = i
+	var l int
+	_ = l
+	if len(m.Name) > 0 {
+		i -= len(m.Name)
+		copy(dAtA[i:], m.Name)
+		i = encodeVarintTx(dAtA, i, uint64(len(m.Name)))
+		i--
+		dAtA[i] = 0x12
+	}
+	if len(m.Owner) > 0 {
+		i -= len(m.Owner)
+		copy(dAtA[i:], m.Owner)
+		i = encodeVarintTx(dAtA, i, uint64(len(m.Owner)))
+		i--
+		dAtA[i] = 0xa
+	}
+	return len(dAtA) - i, nil
+}
+
+func (m *MsgRemoveObjectResponse) Marshal() (dAtA []byte, err error) {
+	size := m.Size()
+	dAtA = make([]byte, size)
+	n, err := m.MarshalToSizedBuffer(dAtA[:size])
+	if err != nil {
+		return nil, err
+	}
+	return dAtA[:n], nil
+}
+
+func (m *MsgRemoveObjectResponse) MarshalTo(dAtA []byte) (int, error) {
+	size := m.Size()
+	return m.MarshalToSizedBuffer(dAtA[:size])
+}
+
+func (m *MsgRemoveObjectResponse) MarshalToSizedBuffer(dAtA []byte) (int, error) {
+	i := len(dAtA)
+	_ = i
+	var l int
+	_ = l
+	return len(dAtA) - i, nil
+}
+
 func (m *MsgUpdateParams) Marshal() (dAtA []byte, err error) {
 	size := m.Size()
 	dAtA = make([]byte, size)
@@ -1189,6 +2289,9 @@ func (m *MsgPublishImage) Size() (n int) {
 	if l > 0 {
 		n += 1 + l + sovTx(uint64(l))
 	}
+	if m.Restricted {
+		n += 2
+	}
 	return n
 }
 
@@ -1253,6 +2356,166 @@ func (m *MsgTransferImage) Size() (n int) {
 }
 
 func (m *MsgTransferImageResponse) Size() (n int) {
+	if m == nil {
+		return 0
+	}
+	var l int
+	_ = l
+	return n
+}
+
+func (m *MsgSetAccess) Size() (n int) {
+	if m == nil {
+		return 0
+	}
+	var l int
+	_ = l
+	l = len(m.Owner)
+	if l > 0 {
+		n += 1 + l + sovTx(uint64(l))
+	}
+	l = len(m.Image)
+	if l > 0 {
+		n += 1 + l + sovTx(uint64(l))
+	}
+	if m.Restricted {
+		n += 2
+	}
+	if len(m.Grant) > 0 {
+		for _, s := range m.Grant {
+			l = len(s)
+			n += 1 + l + sovTx(uint64(l))
+		}
+	}
+	if len(m.Revoke) > 0 {
+		for _, s := range m.Revoke {
+			l = len(s)
+			n += 1 + l + sovTx(uint64(l))
+		}
+	}
+	return n
+}
+
+func (m *MsgSetAccessResponse) Size() (n int) {
+	if m == nil {
+		return 0
+	}
+	var l int
+	_ = l
+	return n
+}
+
+func (m *MsgAnnounceHolding) Size() (n int) {
+	if m == nil {
+		return 0
+	}
+	var l int
+	_ = l
+	l = len(m.Agent)
+	if l > 0 {
+		n += 1 + l + sovTx(uint64(l))
+	}
+	if len(m.Digests) > 0 {
+		for _, s := range m.Digests {
+			l = len(s)
+			n += 1 + l + sovTx(uint64(l))
+		}
+	}
+	return n
+}
+
+func (m *MsgAnnounceHoldingResponse) Size() (n int) {
+	if m == nil {
+		return 0
+	}
+	var l int
+	_ = l
+	return n
+}
+
+func (m *MsgDropHolding) Size() (n int) {
+	if m == nil {
+		return 0
+	}
+	var l int
+	_ = l
+	l = len(m.Agent)
+	if l > 0 {
+		n += 1 + l + sovTx(uint64(l))
+	}
+	if len(m.Digests) > 0 {
+		for _, s := range m.Digests {
+			l = len(s)
+			n += 1 + l + sovTx(uint64(l))
+		}
+	}
+	if m.Node != nil {
+		l = m.Node.Size()
+		n += 1 + l + sovTx(uint64(l))
+	}
+	return n
+}
+
+func (m *MsgDropHoldingResponse) Size() (n int) {
+	if m == nil {
+		return 0
+	}
+	var l int
+	_ = l
+	return n
+}
+
+func (m *MsgPutObject) Size() (n int) {
+	if m == nil {
+		return 0
+	}
+	var l int
+	_ = l
+	l = len(m.Owner)
+	if l > 0 {
+		n += 1 + l + sovTx(uint64(l))
+	}
+	l = len(m.Name)
+	if l > 0 {
+		n += 1 + l + sovTx(uint64(l))
+	}
+	l = len(m.Digest)
+	if l > 0 {
+		n += 1 + l + sovTx(uint64(l))
+	}
+	if m.SizeBytes != 0 {
+		n += 1 + sovTx(uint64(m.SizeBytes))
+	}
+	return n
+}
+
+func (m *MsgPutObjectResponse) Size() (n int) {
+	if m == nil {
+		return 0
+	}
+	var l int
+	_ = l
+	return n
+}
+
+func (m *MsgRemoveObject) Size() (n int) {
+	if m == nil {
+		return 0
+	}
+	var l int
+	_ = l
+	l = len(m.Owner)
+	if l > 0 {
+		n += 1 + l + sovTx(uint64(l))
+	}
+	l = len(m.Name)
+	if l > 0 {
+		n += 1 + l + sovTx(uint64(l))
+	}
+	return n
+}
+
+func (m *MsgRemoveObjectResponse) Size() (n int) {
 	if m == nil {
 		return 0
 	}
@@ -1719,6 +2982,26 @@ func (m *MsgPublishImage) Unmarshal(dAtA []byte) error {
 			}
 			m.Reference = string(dAtA[iNdEx:postIndex])
 			iNdEx = postIndex
+		case 14:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Restricted", wireType)
+			}
+			var v int
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowTx
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				v |= int(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			m.Restricted = bool(v != 0)
 		default:
 			iNdEx = preIndex
 			skippy, err := skipTx(dAtA[iNdEx:])
@@ -2159,6 +3442,997 @@ func (m *MsgTransferImageResponse) Unmarshal(dAtA []byte) error {
 		}
 		if fieldNum <= 0 {
 			return fmt.Errorf("proto: MsgTransferImageResponse: illegal tag %d (wire type %d)", fieldNum, wire)
+		}
+		switch fieldNum {
+		default:
+			iNdEx = preIndex
+			skippy, err := skipTx(dAtA[iNdEx:])
+			if err != nil {
+				return err
+			}
+			if (skippy < 0) || (iNdEx+skippy) < 0 {
+				return ErrInvalidLengthTx
+			}
+			if (iNdEx + skippy) > l {
+				return io.ErrUnexpectedEOF
+			}
+			iNdEx += skippy
+		}
+	}
+
+	if iNdEx > l {
+		return io.ErrUnexpectedEOF
+	}
+	return nil
+}
+func (m *MsgSetAccess) Unmarshal(dAtA []byte) error {
+	l := len(dAtA)
+	iNdEx := 0
+	for iNdEx < l {
+		preIndex := iNdEx
+		var wire uint64
+		for shift := uint(0); ; shift += 7 {
+			if shift >= 64 {
+				return ErrIntOverflowTx
+			}
+			if iNdEx >= l {
+				return io.ErrUnexpectedEOF
+			}
+			b := dAtA[iNdEx]
+			iNdEx++
+			wire |= uint64(b&0x7F) << shift
+			if b < 0x80 {
+				break
+			}
+		}
+		fieldNum := int32(wire >> 3)
+		wireType := int(wire & 0x7)
+		if wireType == 4 {
+			return fmt.Errorf("proto: MsgSetAccess: wiretype end group for non-group")
+		}
+		if fieldNum <= 0 {
+			return fmt.Errorf("proto: MsgSetAccess: illegal tag %d (wire type %d)", fieldNum, wire)
+		}
+		switch fieldNum {
+		case 1:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Owner", wireType)
+			}
+			var stringLen uint64
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowTx
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				stringLen |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			intStringLen := int(stringLen)
+			if intStringLen < 0 {
+				return ErrInvalidLengthTx
+			}
+			postIndex := iNdEx + intStringLen
+			if postIndex < 0 {
+				return ErrInvalidLengthTx
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			m.Owner = string(dAtA[iNdEx:postIndex])
+			iNdEx = postIndex
+		case 2:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Image", wireType)
+			}
+			var stringLen uint64
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowTx
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				stringLen |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			intStringLen := int(stringLen)
+			if intStringLen < 0 {
+				return ErrInvalidLengthTx
+			}
+			postIndex := iNdEx + intStringLen
+			if postIndex < 0 {
+				return ErrInvalidLengthTx
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			m.Image = string(dAtA[iNdEx:postIndex])
+			iNdEx = postIndex
+		case 3:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Restricted", wireType)
+			}
+			var v int
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowTx
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				v |= int(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			m.Restricted = bool(v != 0)
+		case 4:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Grant", wireType)
+			}
+			var stringLen uint64
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowTx
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				stringLen |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			intStringLen := int(stringLen)
+			if intStringLen < 0 {
+				return ErrInvalidLengthTx
+			}
+			postIndex := iNdEx + intStringLen
+			if postIndex < 0 {
+				return ErrInvalidLengthTx
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			m.Grant = append(m.Grant, string(dAtA[iNdEx:postIndex]))
+			iNdEx = postIndex
+		case 5:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Revoke", wireType)
+			}
+			var stringLen uint64
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowTx
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				stringLen |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			intStringLen := int(stringLen)
+			if intStringLen < 0 {
+				return ErrInvalidLengthTx
+			}
+			postIndex := iNdEx + intStringLen
+			if postIndex < 0 {
+				return ErrInvalidLengthTx
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			m.Revoke = append(m.Revoke, string(dAtA[iNdEx:postIndex]))
+			iNdEx = postIndex
+		default:
+			iNdEx = preIndex
+			skippy, err := skipTx(dAtA[iNdEx:])
+			if err != nil {
+				return err
+			}
+			if (skippy < 0) || (iNdEx+skippy) < 0 {
+				return ErrInvalidLengthTx
+			}
+			if (iNdEx + skippy) > l {
+				return io.ErrUnexpectedEOF
+			}
+			iNdEx += skippy
+		}
+	}
+
+	if iNdEx > l {
+		return io.ErrUnexpectedEOF
+	}
+	return nil
+}
+func (m *MsgSetAccessResponse) Unmarshal(dAtA []byte) error {
+	l := len(dAtA)
+	iNdEx := 0
+	for iNdEx < l {
+		preIndex := iNdEx
+		var wire uint64
+		for shift := uint(0); ; shift += 7 {
+			if shift >= 64 {
+				return ErrIntOverflowTx
+			}
+			if iNdEx >= l {
+				return io.ErrUnexpectedEOF
+			}
+			b := dAtA[iNdEx]
+			iNdEx++
+			wire |= uint64(b&0x7F) << shift
+			if b < 0x80 {
+				break
+			}
+		}
+		fieldNum := int32(wire >> 3)
+		wireType := int(wire & 0x7)
+		if wireType == 4 {
+			return fmt.Errorf("proto: MsgSetAccessResponse: wiretype end group for non-group")
+		}
+		if fieldNum <= 0 {
+			return fmt.Errorf("proto: MsgSetAccessResponse: illegal tag %d (wire type %d)", fieldNum, wire)
+		}
+		switch fieldNum {
+		default:
+			iNdEx = preIndex
+			skippy, err := skipTx(dAtA[iNdEx:])
+			if err != nil {
+				return err
+			}
+			if (skippy < 0) || (iNdEx+skippy) < 0 {
+				return ErrInvalidLengthTx
+			}
+			if (iNdEx + skippy) > l {
+				return io.ErrUnexpectedEOF
+			}
+			iNdEx += skippy
+		}
+	}
+
+	if iNdEx > l {
+		return io.ErrUnexpectedEOF
+	}
+	return nil
+}
+func (m *MsgAnnounceHolding) Unmarshal(dAtA []byte) error {
+	l := len(dAtA)
+	iNdEx := 0
+	for iNdEx < l {
+		preIndex := iNdEx
+		var wire uint64
+		for shift := uint(0); ; shift += 7 {
+			if shift >= 64 {
+				return ErrIntOverflowTx
+			}
+			if iNdEx >= l {
+				return io.ErrUnexpectedEOF
+			}
+			b := dAtA[iNdEx]
+			iNdEx++
+			wire |= uint64(b&0x7F) << shift
+			if b < 0x80 {
+				break
+			}
+		}
+		fieldNum := int32(wire >> 3)
+		wireType := int(wire & 0x7)
+		if wireType == 4 {
+			return fmt.Errorf("proto: MsgAnnounceHolding: wiretype end group for non-group")
+		}
+		if fieldNum <= 0 {
+			return fmt.Errorf("proto: MsgAnnounceHolding: illegal tag %d (wire type %d)", fieldNum, wire)
+		}
+		switch fieldNum {
+		case 1:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Agent", wireType)
+			}
+			var stringLen uint64
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowTx
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				stringLen |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			intStringLen := int(stringLen)
+			if intStringLen < 0 {
+				return ErrInvalidLengthTx
+			}
+			postIndex := iNdEx + intStringLen
+			if postIndex < 0 {
+				return ErrInvalidLengthTx
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			m.Agent = string(dAtA[iNdEx:postIndex])
+			iNdEx = postIndex
+		case 2:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Digests", wireType)
+			}
+			var stringLen uint64
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowTx
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				stringLen |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			intStringLen := int(stringLen)
+			if intStringLen < 0 {
+				return ErrInvalidLengthTx
+			}
+			postIndex := iNdEx + intStringLen
+			if postIndex < 0 {
+				return ErrInvalidLengthTx
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			m.Digests = append(m.Digests, string(dAtA[iNdEx:postIndex]))
+			iNdEx = postIndex
+		default:
+			iNdEx = preIndex
+			skippy, err := skipTx(dAtA[iNdEx:])
+			if err != nil {
+				return err
+			}
+			if (skippy < 0) || (iNdEx+skippy) < 0 {
+				return ErrInvalidLengthTx
+			}
+			if (iNdEx + skippy) > l {
+				return io.ErrUnexpectedEOF
+			}
+			iNdEx += skippy
+		}
+	}
+
+	if iNdEx > l {
+		return io.ErrUnexpectedEOF
+	}
+	return nil
+}
+func (m *MsgAnnounceHoldingResponse) Unmarshal(dAtA []byte) error {
+	l := len(dAtA)
+	iNdEx := 0
+	for iNdEx < l {
+		preIndex := iNdEx
+		var wire uint64
+		for shift := uint(0); ; shift += 7 {
+			if shift >= 64 {
+				return ErrIntOverflowTx
+			}
+			if iNdEx >= l {
+				return io.ErrUnexpectedEOF
+			}
+			b := dAtA[iNdEx]
+			iNdEx++
+			wire |= uint64(b&0x7F) << shift
+			if b < 0x80 {
+				break
+			}
+		}
+		fieldNum := int32(wire >> 3)
+		wireType := int(wire & 0x7)
+		if wireType == 4 {
+			return fmt.Errorf("proto: MsgAnnounceHoldingResponse: wiretype end group for non-group")
+		}
+		if fieldNum <= 0 {
+			return fmt.Errorf("proto: MsgAnnounceHoldingResponse: illegal tag %d (wire type %d)", fieldNum, wire)
+		}
+		switch fieldNum {
+		default:
+			iNdEx = preIndex
+			skippy, err := skipTx(dAtA[iNdEx:])
+			if err != nil {
+				return err
+			}
+			if (skippy < 0) || (iNdEx+skippy) < 0 {
+				return ErrInvalidLengthTx
+			}
+			if (iNdEx + skippy) > l {
+				return io.ErrUnexpectedEOF
+			}
+			iNdEx += skippy
+		}
+	}
+
+	if iNdEx > l {
+		return io.ErrUnexpectedEOF
+	}
+	return nil
+}
+func (m *MsgDropHolding) Unmarshal(dAtA []byte) error {
+	l := len(dAtA)
+	iNdEx := 0
+	for iNdEx < l {
+		preIndex := iNdEx
+		var wire uint64
+		for shift := uint(0); ; shift += 7 {
+			if shift >= 64 {
+				return ErrIntOverflowTx
+			}
+			if iNdEx >= l {
+				return io.ErrUnexpectedEOF
+			}
+			b := dAtA[iNdEx]
+			iNdEx++
+			wire |= uint64(b&0x7F) << shift
+			if b < 0x80 {
+				break
+			}
+		}
+		fieldNum := int32(wire >> 3)
+		wireType := int(wire & 0x7)
+		if wireType == 4 {
+			return fmt.Errorf("proto: MsgDropHolding: wiretype end group for non-group")
+		}
+		if fieldNum <= 0 {
+			return fmt.Errorf("proto: MsgDropHolding: illegal tag %d (wire type %d)", fieldNum, wire)
+		}
+		switch fieldNum {
+		case 1:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Agent", wireType)
+			}
+			var stringLen uint64
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowTx
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				stringLen |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			intStringLen := int(stringLen)
+			if intStringLen < 0 {
+				return ErrInvalidLengthTx
+			}
+			postIndex := iNdEx + intStringLen
+			if postIndex < 0 {
+				return ErrInvalidLengthTx
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			m.Agent = string(dAtA[iNdEx:postIndex])
+			iNdEx = postIndex
+		case 2:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Digests", wireType)
+			}
+			var stringLen uint64
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowTx
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				stringLen |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			intStringLen := int(stringLen)
+			if intStringLen < 0 {
+				return ErrInvalidLengthTx
+			}
+			postIndex := iNdEx + intStringLen
+			if postIndex < 0 {
+				return ErrInvalidLengthTx
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			m.Digests = append(m.Digests, string(dAtA[iNdEx:postIndex]))
+			iNdEx = postIndex
+		case 3:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Node", wireType)
+			}
+			var msglen int
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowTx
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				msglen |= int(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			if msglen < 0 {
+				return ErrInvalidLengthTx
+			}
+			postIndex := iNdEx + msglen
+			if postIndex < 0 {
+				return ErrInvalidLengthTx
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			if m.Node == nil {
+				m.Node = &types.NodeID{}
+			}
+			if err := m.Node.Unmarshal(dAtA[iNdEx:postIndex]); err != nil {
+				return err
+			}
+			iNdEx = postIndex
+		default:
+			iNdEx = preIndex
+			skippy, err := skipTx(dAtA[iNdEx:])
+			if err != nil {
+				return err
+			}
+			if (skippy < 0) || (iNdEx+skippy) < 0 {
+				return ErrInvalidLengthTx
+			}
+			if (iNdEx + skippy) > l {
+				return io.ErrUnexpectedEOF
+			}
+			iNdEx += skippy
+		}
+	}
+
+	if iNdEx > l {
+		return io.ErrUnexpectedEOF
+	}
+	return nil
+}
+func (m *MsgDropHoldingResponse) Unmarshal(dAtA []byte) error {
+	l := len(dAtA)
+	iNdEx := 0
+	for iNdEx < l {
+		preIndex := iNdEx
+		var wire uint64
+		for shift := uint(0); ; shift += 7 {
+			if shift >= 64 {
+				return ErrIntOverflowTx
+			}
+			if iNdEx >= l {
+				return io.ErrUnexpectedEOF
+			}
+			b := dAtA[iNdEx]
+			iNdEx++
+			wire |= uint64(b&0x7F) << shift
+			if b < 0x80 {
+				break
+			}
+		}
+		fieldNum := int32(wire >> 3)
+		wireType := int(wire & 0x7)
+		if wireType == 4 {
+			return fmt.Errorf("proto: MsgDropHoldingResponse: wiretype end group for non-group")
+		}
+		if fieldNum <= 0 {
+			return fmt.Errorf("proto: MsgDropHoldingResponse: illegal tag %d (wire type %d)", fieldNum, wire)
+		}
+		switch fieldNum {
+		default:
+			iNdEx = preIndex
+			skippy, err := skipTx(dAtA[iNdEx:])
+			if err != nil {
+				return err
+			}
+			if (skippy < 0) || (iNdEx+skippy) < 0 {
+				return ErrInvalidLengthTx
+			}
+			if (iNdEx + skippy) > l {
+				return io.ErrUnexpectedEOF
+			}
+			iNdEx += skippy
+		}
+	}
+
+	if iNdEx > l {
+		return io.ErrUnexpectedEOF
+	}
+	return nil
+}
+func (m *MsgPutObject) Unmarshal(dAtA []byte) error {
+	l := len(dAtA)
+	iNdEx := 0
+	for iNdEx < l {
+		preIndex := iNdEx
+		var wire uint64
+		for shift := uint(0); ; shift += 7 {
+			if shift >= 64 {
+				return ErrIntOverflowTx
+			}
+			if iNdEx >= l {
+				return io.ErrUnexpectedEOF
+			}
+			b := dAtA[iNdEx]
+			iNdEx++
+			wire |= uint64(b&0x7F) << shift
+			if b < 0x80 {
+				break
+			}
+		}
+		fieldNum := int32(wire >> 3)
+		wireType := int(wire & 0x7)
+		if wireType == 4 {
+			return fmt.Errorf("proto: MsgPutObject: wiretype end group for non-group")
+		}
+		if fieldNum <= 0 {
+			return fmt.Errorf("proto: MsgPutObject: illegal tag %d (wire type %d)", fieldNum, wire)
+		}
+		switch fieldNum {
+		case 1:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Owner", wireType)
+			}
+			var stringLen uint64
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowTx
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				stringLen |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			intStringLen := int(stringLen)
+			if intStringLen < 0 {
+				return ErrInvalidLengthTx
+			}
+			postIndex := iNdEx + intStringLen
+			if postIndex < 0 {
+				return ErrInvalidLengthTx
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			m.Owner = string(dAtA[iNdEx:postIndex])
+			iNdEx = postIndex
+		case 2:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Name", wireType)
+			}
+			var stringLen uint64
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowTx
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				stringLen |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			intStringLen := int(stringLen)
+			if intStringLen < 0 {
+				return ErrInvalidLengthTx
+			}
+			postIndex := iNdEx + intStringLen
+			if postIndex < 0 {
+				return ErrInvalidLengthTx
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			m.Name = string(dAtA[iNdEx:postIndex])
+			iNdEx = postIndex
+		case 3:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Digest", wireType)
+			}
+			var stringLen uint64
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowTx
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				stringLen |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			intStringLen := int(stringLen)
+			if intStringLen < 0 {
+				return ErrInvalidLengthTx
+			}
+			postIndex := iNdEx + intStringLen
+			if postIndex < 0 {
+				return ErrInvalidLengthTx
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			m.Digest = string(dAtA[iNdEx:postIndex])
+			iNdEx = postIndex
+		case 4:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field SizeBytes", wireType)
+			}
+			m.SizeBytes = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowTx
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.SizeBytes |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+		default:
+			iNdEx = preIndex
+			skippy, err := skipTx(dAtA[iNdEx:])
+			if err != nil {
+				return err
+			}
+			if (skippy < 0) || (iNdEx+skippy) < 0 {
+				return ErrInvalidLengthTx
+			}
+			if (iNdEx + skippy) > l {
+				return io.ErrUnexpectedEOF
+			}
+			iNdEx += skippy
+		}
+	}
+
+	if iNdEx > l {
+		return io.ErrUnexpectedEOF
+	}
+	return nil
+}
+func (m *MsgPutObjectResponse) Unmarshal(dAtA []byte) error {
+	l := len(dAtA)
+	iNdEx := 0
+	for iNdEx < l {
+		preIndex := iNdEx
+		var wire uint64
+		for shift := uint(0); ; shift += 7 {
+			if shift >= 64 {
+				return ErrIntOverflowTx
+			}
+			if iNdEx >= l {
+				return io.ErrUnexpectedEOF
+			}
+			b := dAtA[iNdEx]
+			iNdEx++
+			wire |= uint64(b&0x7F) << shift
+			if b < 0x80 {
+				break
+			}
+		}
+		fieldNum := int32(wire >> 3)
+		wireType := int(wire & 0x7)
+		if wireType == 4 {
+			return fmt.Errorf("proto: MsgPutObjectResponse: wiretype end group for non-group")
+		}
+		if fieldNum <= 0 {
+			return fmt.Errorf("proto: MsgPutObjectResponse: illegal tag %d (wire type %d)", fieldNum, wire)
+		}
+		switch fieldNum {
+		default:
+			iNdEx = preIndex
+			skippy, err := skipTx(dAtA[iNdEx:])
+			if err != nil {
+				return err
+			}
+			if (skippy < 0) || (iNdEx+skippy) < 0 {
+				return ErrInvalidLengthTx
+			}
+			if (iNdEx + skippy) > l {
+				return io.ErrUnexpectedEOF
+			}
+			iNdEx += skippy
+		}
+	}
+
+	if iNdEx > l {
+		return io.ErrUnexpectedEOF
+	}
+	return nil
+}
+func (m *MsgRemoveObject) Unmarshal(dAtA []byte) error {
+	l := len(dAtA)
+	iNdEx := 0
+	for iNdEx < l {
+		preIndex := iNdEx
+		var wire uint64
+		for shift := uint(0); ; shift += 7 {
+			if shift >= 64 {
+				return ErrIntOverflowTx
+			}
+			if iNdEx >= l {
+				return io.ErrUnexpectedEOF
+			}
+			b := dAtA[iNdEx]
+			iNdEx++
+			wire |= uint64(b&0x7F) << shift
+			if b < 0x80 {
+				break
+			}
+		}
+		fieldNum := int32(wire >> 3)
+		wireType := int(wire & 0x7)
+		if wireType == 4 {
+			return fmt.Errorf("proto: MsgRemoveObject: wiretype end group for non-group")
+		}
+		if fieldNum <= 0 {
+			return fmt.Errorf("proto: MsgRemoveObject: illegal tag %d (wire type %d)", fieldNum, wire)
+		}
+		switch fieldNum {
+		case 1:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Owner", wireType)
+			}
+			var stringLen uint64
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowTx
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				stringLen |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			intStringLen := int(stringLen)
+			if intStringLen < 0 {
+				return ErrInvalidLengthTx
+			}
+			postIndex := iNdEx + intStringLen
+			if postIndex < 0 {
+				return ErrInvalidLengthTx
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			m.Owner = string(dAtA[iNdEx:postIndex])
+			iNdEx = postIndex
+		case 2:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Name", wireType)
+			}
+			var stringLen uint64
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowTx
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				stringLen |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			intStringLen := int(stringLen)
+			if intStringLen < 0 {
+				return ErrInvalidLengthTx
+			}
+			postIndex := iNdEx + intStringLen
+			if postIndex < 0 {
+				return ErrInvalidLengthTx
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			m.Name = string(dAtA[iNdEx:postIndex])
+			iNdEx = postIndex
+		default:
+			iNdEx = preIndex
+			skippy, err := skipTx(dAtA[iNdEx:])
+			if err != nil {
+				return err
+			}
+			if (skippy < 0) || (iNdEx+skippy) < 0 {
+				return ErrInvalidLengthTx
+			}
+			if (iNdEx + skippy) > l {
+				return io.ErrUnexpectedEOF
+			}
+			iNdEx += skippy
+		}
+	}
+
+	if iNdEx > l {
+		return io.ErrUnexpectedEOF
+	}
+	return nil
+}
+func (m *MsgRemoveObjectResponse) Unmarshal(dAtA []byte) error {
+	l := len(dAtA)
+	iNdEx := 0
+	for iNdEx < l {
+		preIndex := iNdEx
+		var wire uint64
+		for shift := uint(0); ; shift += 7 {
+			if shift >= 64 {
+				return ErrIntOverflowTx
+			}
+			if iNdEx >= l {
+				return io.ErrUnexpectedEOF
+			}
+			b := dAtA[iNdEx]
+			iNdEx++
+			wire |= uint64(b&0x7F) << shift
+			if b < 0x80 {
+				break
+			}
+		}
+		fieldNum := int32(wire >> 3)
+		wireType := int(wire & 0x7)
+		if wireType == 4 {
+			return fmt.Errorf("proto: MsgRemoveObjectResponse: wiretype end group for non-group")
+		}
+		if fieldNum <= 0 {
+			return fmt.Errorf("proto: MsgRemoveObjectResponse: illegal tag %d (wire type %d)", fieldNum, wire)
 		}
 		switch fieldNum {
 		default:

@@ -33,10 +33,11 @@ const ExampleImage = `{
     "kind": "http", "port": "web", "path": "/healthz",
     "interval_seconds": 10, "timeout_seconds": 2, "retries": 3, "start_period_seconds": 5
   },
-  "volumes": [{"name": "data", "path": "/data", "size_mib": "256"}],
+  "volumes": [{"name": "data", "path": "/data", "size_mib": "256", "class": "persistent"}],
   "licence": "Apache-2.0",
   "royalty": "0",
-  "reference": "registry.example.org/hello"
+  "reference": "registry.example.org/hello",
+  "restricted": false
 }`
 
 // NewTxCmd gives the transactions of x/uai.
@@ -59,7 +60,9 @@ func NewPublishImageCmd() *cobra.Command {
 		Long: `Publish the image that a JSON file describes ('-' reads standard input).
 
 The publisher is the signer. The digest is that of the OCI image index. demand is what one replica needs at least, in
-thousandths of a SUNS; royalty is in uisc per hour. health, ports, volumes, licence, royalty and reference may be left out:
+thousandths of a SUNS; royalty is in uisc per hour. health, ports, volumes, licence, royalty and reference may be left out. A
+volume of class "scratch" dies with the placement; others are in snapshots. A restricted image may be ordered by its owner,
+and whom set-access grants it, alone:
 
 ` + ExampleImage,
 		Example: fmt.Sprintf("%s tx uai publish-image hello.json --from publisher", version.AppName),
