@@ -201,6 +201,13 @@ func (p *Partial) Missing() []int {
 	return missing
 }
 
+// Left is how many chunks are missing.
+func (p *Partial) Left() int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.left
+}
+
 // Has tells whether a chunk is there: what is written once fills all places
 // that it has in the blob.
 func (p *Partial) Has(i int) bool {
@@ -251,7 +258,7 @@ func (p *Partial) mark(i int) (fresh bool) {
 // there. ErrLied if they are not the blob, though each of them fits the
 // outline: then nothing of it is left.
 func (p *Partial) Commit() error {
-	if missing := len(p.Missing()); missing > 0 {
+	if missing := p.Left(); missing > 0 {
 		return fmt.Errorf("%s lacks %d chunks", p.outline.Blob.Digest, missing)
 	}
 	sizes, err := p.follow.finish()
