@@ -39,12 +39,15 @@ func TestAcceleratorIsLeasedWhole(t *testing.T) {
 	node, _ := dockertest.Node(t)
 	file := filepath.Join(t.TempDir(), "test-asic")
 	require.NoError(t, os.WriteFile(file, fmt.Appendf(nil, plugin, deviceID, node), 0o755)) //nolint:gosec // it is to be run
+	measuring := freeAddress(t)
 	worker, err := f.Join(f.ctx, stack.JoinOptions{
 		Name: "worker", Operator: "operator", Offer: offer, AskPrice: "1000000", Layouts: []string{shared.layout}, Plugins: []string{file},
+		Measuring: measuring,
 	})
 	require.NoError(t, err)
 	f.step("doctor", func(f *fixture) { f.testDoctorNames(worker) })
 	require.NoError(t, worker.Start())
+	f.step("measuring", func(f *fixture) { f.testMeasuredAgainst(measuring) })
 	f.publish()
 
 	plain := f.deploy(1, "1")
@@ -78,6 +81,25 @@ func (f *fixture) testDoctorNames(w *stack.Worker) {
 	out, err := w.Run(f.ctx, "doctor")
 	require.NoError(f.t, err)
 	require.Contains(f.t, string(out), "Test ASIC ("+deviceID+")")
+}
+
+// testMeasuredAgainst has another machine measure its line against the running worker.
+func (f *fixture) testMeasuredAgainst(address string) {
+	var report struct {
+		Measurements []struct {
+			Name  string
+			Value float64
+		}
+	}
+	err := stack.Eventually(f.ctx, patience, func() (bool, error) {
+		err := f.JSON(f.ctx, &report, "isun-worker", "bench", "--only", "network", "--quick", "--network", address, "--home", f.t.TempDir())
+		return err == nil, err
+	})
+	require.NoError(f.t, err)
+	require.NotEmpty(f.t, report.Measurements)
+	for _, m := range report.Measurements {
+		require.Positive(f.t, m.Value, m.Name)
+	}
 }
 
 // deployDevice orders one replica with a device of its own.

@@ -38,6 +38,8 @@ type JoinOptions struct {
 	Layouts []string
 	// Plugins are executables that know the machine's accelerators.
 	Plugins []string
+	// Measuring is the address at which others may measure their line; empty is none.
+	Measuring string
 	// More are further flags of `isun-worker join`.
 	More []string
 }
@@ -61,6 +63,9 @@ func (s *Stack) Join(ctx context.Context, o JoinOptions) (*Worker, error) {
 	}
 	for _, layout := range o.Layouts {
 		init = append(init, "--layout", layout)
+	}
+	if o.Measuring != "" {
+		init = append(init, "--measuring", o.Measuring)
 	}
 	for _, plugin := range o.Plugins {
 		init = append(init, "--plugin", plugin)

@@ -73,6 +73,7 @@ touched, and an existing file is never overwritten.`,
 	f.StringSliceVar(&cfg.Accelerators.Plugins, "plugin", cfg.Accelerators.Plugins, "executable that knows accelerators, its whole path; repeat it for several")
 	f.StringVar(&cfg.Placements.DataDir, "data-dir", "", "where placements keep their data")
 	f.StringVar(&cfg.Metrics.Listen, "metrics", "", "address of the Prometheus endpoint, such as 127.0.0.1:9464")
+	f.StringVar(&cfg.Measuring.Listen, "measuring", "", "address at which other workers may measure their line, such as :9465")
 	f.StringVar(&cfg.Log.Level, "log-level", cfg.Log.Level, "debug, info, warn or error")
 	f.StringVar(&cfg.Log.Format, "log-format", cfg.Log.Format, "text or json")
 	return cmd
