@@ -82,6 +82,15 @@ func TestPrivateImages(t *testing.T) {
 	size, err := v.Verify(t.Context(), nil)
 	require.NoError(t, err)
 	require.Positive(t, size)
+
+	before := v.Config.Digest
+	v.Disguise()
+	require.NotEqual(t, before, v.Config.Digest)
+	got, err = write(t, v)
+	require.NoError(t, err)
+	require.Contains(t, got, v.Config.Digest.Hex()+".json")
+	require.NotContains(t, got, before.Hex()+".json")
+	require.Contains(t, got, `"rootfs":{"type":"layers","diff_ids":["`+v.Settings.RootFS.DiffIDs[0].String())
 }
 
 func write(t *testing.T, v *uai.Variant) (string, error) {

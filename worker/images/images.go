@@ -1,6 +1,7 @@
 // Package images brings the image of a lease into the container engine: from
 // layout folders on this machine, verified byte for byte against the digest
-// the chain holds, or else from a registry, pinned to that digest.
+// the chain holds, or else from iSunCloud, or else from a registry, pinned to
+// that digest.
 package images
 
 import (
@@ -21,8 +22,9 @@ import (
 // Sentinels that callers decide by. A variant for another platform only is
 // uai.ErrNoPlatform, an image beyond the limits uai.ErrTooLarge.
 var (
-	// ErrImageNotFound: no layout folder has the image and no registry gave
-	// it. The message says where it was looked for.
+	// ErrImageNotFound: no layout folder has the image, nobody in iSunCloud
+	// holds it and no registry gave it. The message says where it was looked
+	// for.
 	ErrImageNotFound = errors.New("image not found")
 	// ErrDigestMismatch: what was found under the digest is something else.
 	ErrDigestMismatch = errors.New("image does not match its digest")
@@ -42,6 +44,13 @@ type Config struct {
 	// StateFile remembers what was verified, so that a loaded image needs no
 	// second look at its layout.
 	StateFile string
+	// Cloud brings images from iSunCloud; nil if this node is not part of it.
+	Cloud Cloud
+	// Keys are those of private images; nil if this node gets none.
+	Keys Keys
+	// MaxBytes bounds what an image weighs as it is sent; 0 means no bound.
+	// It is held to before anything is moved.
+	MaxBytes int64
 	// NoPull forbids registries.
 	NoPull bool
 	// Registries are the only ones to pull from; empty means any that is not
@@ -70,9 +79,12 @@ type Progress struct {
 // Stage is a step of fetching an image.
 type Stage string
 
-// The stages, in order; an image is either loaded or pulled.
+// The stages, in order; an image is either loaded or pulled, and fetched and
+// checked before only if it comes from iSunCloud.
 const (
 	StageFind  Stage = "find"
+	StageFetch Stage = "fetch"
+	StageCheck Stage = "check"
 	StageLoad  Stage = "load"
 	StagePull  Stage = "pull"
 	StageReady Stage = "ready"
@@ -83,8 +95,13 @@ type Request struct {
 	// Digest is that of the image's index, as the chain holds it.
 	Digest string
 	// Reference is where a registry has it, such as
-	// "docker.io/library/nginx:1.27"; empty if nowhere.
+	// "docker.io/library/nginx:1.27", with or without "docker://" before it;
+	// empty if nowhere.
 	Reference string
+	// Subject names the key of a private image, "image/PUBLISHER/NAME:TAG".
+	Subject string
+	// SizeBytes is what the chain says the image weighs; 0 if it says nothing.
+	SizeBytes int64
 }
 
 // Image is an image in the engine.
@@ -96,6 +113,8 @@ type Image struct {
 	ID string
 	// Source says where it came from, for logs: a folder or a reference.
 	Source string
+	// Subject is the one whose key opened a private image.
+	Subject string `json:",omitempty"`
 }
 
 // Store resolves images. It is safe for concurrent use.
@@ -143,21 +162,22 @@ func (s *Store) Close() error {
 // that the next attempt finds it further on.
 //
 // Errors: ErrImageNotFound, ErrDigestMismatch, ErrRegistryRefused,
-// uai.ErrNoPlatform, uai.ErrTooLarge, uai.ErrMalformed.
+// uai.ErrNoPlatform, uai.ErrTooLarge, uai.ErrMalformed, uai.ErrLocked,
+// uai.ErrWrongKey.
 func (s *Store) Resolve(ctx context.Context, req Request) (Image, error) {
 	digest, err := uai.ParseDigest(req.Digest)
 	if err != nil {
 		return Image{}, err
 	}
-	if image, ok, err := s.loaded(ctx, digest); err != nil || ok {
+	if image, ok, err := s.loaded(ctx, digest, req.Subject); err != nil || ok {
 		return image, err
 	}
 	// The reference is part of the key: only one of two callers may know where
 	// the image can be had.
-	result := s.flights.DoChan(digest.String()+" "+req.Reference, func() (any, error) {
+	result := s.flights.DoChan(digest.String()+" "+req.Reference+" "+req.Subject, func() (any, error) {
 		work, cancel := s.detach(ctx)
 		defer cancel()
-		return s.fetch(work, digest, req.Reference)
+		return s.fetch(work, digest, req)
 	})
 	select {
 	case r := <-result:
@@ -183,10 +203,12 @@ func (s *Store) detach(ctx context.Context) (context.Context, context.CancelFunc
 	return work, cancel
 }
 
-// loaded looks whether the engine still has what was verified before.
-func (s *Store) loaded(ctx context.Context, digest uai.Digest) (Image, bool, error) {
+// loaded looks whether the engine still has what was verified before. A private
+// image is there only for the subject whose key opened it: anybody can publish
+// its digest under a name of his own.
+func (s *Store) loaded(ctx context.Context, digest uai.Digest, subject string) (Image, bool, error) {
 	image, ok := s.records.get(digest)
-	if !ok {
+	if !ok || image.Subject != "" && image.Subject != subject {
 		return Image{}, false, nil
 	}
 	found, err := s.engine.ImageInspect(ctx, image.ID)
@@ -199,18 +221,17 @@ func (s *Store) loaded(ctx context.Context, digest uai.Digest) (Image, bool, err
 	return image, true, nil
 }
 
-func (s *Store) fetch(ctx context.Context, digest uai.Digest, reference string) (Image, error) {
+func (s *Store) fetch(ctx context.Context, digest uai.Digest, req Request) (Image, error) {
 	s.cfg.OnProgress(Progress{Digest: digest, Stage: StageFind})
-	image, err := s.fromLayouts(ctx, digest)
-	// A damaged folder is no reason to go without: a registry may be whole.
-	missing := errors.Is(err, ErrImageNotFound) || errors.Is(err, ErrDigestMismatch)
-	if missing && reference != "" && !s.cfg.NoPull {
-		var pullErr error
-		if image, pullErr = s.pull(ctx, digest, reference); pullErr != nil {
-			err = fmt.Errorf("%w; %w", err, pullErr)
-		} else {
-			err = nil
-		}
+	if err := s.fits(req.SizeBytes); err != nil {
+		return Image{}, err
+	}
+	image, err := s.fromLayouts(ctx, digest, req)
+	if s.cfg.Cloud != nil && elsewhere(err) {
+		image, err = otherwise(err, func() (Image, error) { return s.fromCloud(ctx, digest, req) })
+	}
+	if req.Reference != "" && !s.cfg.NoPull && elsewhere(err) {
+		image, err = otherwise(err, func() (Image, error) { return s.pull(ctx, digest, req.Reference) })
 	}
 	if err != nil {
 		return Image{}, err
@@ -220,6 +241,27 @@ func (s *Store) fetch(ctx context.Context, digest uai.Digest, reference string) 
 	}
 	s.cfg.Logger.Info("image is ready", "digest", digest.String(), "from", image.Source, "ref", image.Ref)
 	s.cfg.OnProgress(Progress{Digest: digest, Stage: StageReady})
+	return image, nil
+}
+
+// elsewhere says whether an image may be had from another place: it is not in
+// this one, or damaged there. One that is here and cannot be used is the same
+// everywhere.
+func elsewhere(err error) bool {
+	for _, final := range []error{uai.ErrNoPlatform, uai.ErrTooLarge, uai.ErrMalformed, uai.ErrLocked, uai.ErrWrongKey} {
+		if errors.Is(err, final) {
+			return false
+		}
+	}
+	return errors.Is(err, ErrImageNotFound) || errors.Is(err, ErrDigestMismatch)
+}
+
+// otherwise tries the next place; if that fails too, both reasons are told.
+func otherwise(before error, next func() (Image, error)) (Image, error) {
+	image, err := next()
+	if err != nil {
+		return Image{}, fmt.Errorf("%w; %w", before, err)
+	}
 	return image, nil
 }
 

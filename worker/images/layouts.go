@@ -16,11 +16,11 @@ import (
 )
 
 // fromLayouts loads the image from the first layout that has it whole.
-func (s *Store) fromLayouts(ctx context.Context, digest uai.Digest) (Image, error) {
+func (s *Store) fromLayouts(ctx context.Context, digest uai.Digest, req Request) (Image, error) {
 	var looked []string
 	var failures []error
 	for _, dir := range s.layoutFolders() {
-		image, err := s.fromLayout(ctx, dir, digest)
+		image, err := s.fromLayout(ctx, dir, digest, req)
 		if err == nil {
 			return image, nil
 		}
@@ -75,7 +75,7 @@ func isLayout(dir string) bool {
 	return err == nil && info.Mode().IsRegular()
 }
 
-func (s *Store) fromLayout(ctx context.Context, dir string, digest uai.Digest) (Image, error) {
+func (s *Store) fromLayout(ctx context.Context, dir string, digest uai.Digest, req Request) (Image, error) {
 	layout, err := uai.OpenLimited(dir, s.cfg.Limits)
 	if err != nil {
 		return Image{}, err
@@ -89,24 +89,51 @@ func (s *Store) fromLayout(ctx context.Context, dir string, digest uai.Digest) (
 	if err != nil {
 		return Image{}, err
 	}
-	ref := s.localRef(digest)
-	if id, ok := s.has(ctx, variant); ok {
-		if err := s.engine.Tag(ctx, id, ref); err != nil {
-			return Image{}, fmt.Errorf("tag image: %w", err)
-		}
-		return Image{Ref: ref, ID: id, Source: dir}, nil
+	return s.bring(ctx, req, digest, variant, dir)
+}
+
+// bring makes the engine have a variant, loading it if it must.
+func (s *Store) bring(ctx context.Context, req Request, digest uai.Digest, v *uai.Variant, source string) (Image, error) {
+	if image, ok, err := s.adopt(ctx, digest, v, source); err != nil || ok {
+		return image, err
 	}
-	if err := s.load(ctx, digest, variant, ref); err != nil {
+	if err := s.unlock(ctx, v, req.Subject); err != nil {
+		return Image{}, err
+	}
+	subject := ""
+	if v.Private() {
+		v.Disguise()
+		subject = req.Subject
+	}
+	ref := s.localRef(digest)
+	if err := s.load(ctx, digest, v, ref); err != nil {
 		return Image{}, mismatch(err)
 	}
 	loaded, err := s.engine.ImageInspect(ctx, ref)
 	if err != nil {
 		return Image{}, fmt.Errorf("inspect loaded image: %w", err)
 	}
-	if !same(loaded, variant) {
-		return Image{}, fmt.Errorf("%w: the engine made %s of it instead of %s", ErrDigestMismatch, loaded.ID, variant.Config.Digest)
+	if !same(loaded, v) {
+		return Image{}, fmt.Errorf("%w: the engine made %s of it instead of %s", ErrDigestMismatch, loaded.ID, v.Config.Digest)
 	}
-	return Image{Ref: ref, ID: loaded.ID, Source: dir}, nil
+	return Image{Ref: ref, ID: loaded.ID, Source: source, Subject: subject}, nil
+}
+
+// adopt takes what the engine has already, under a name of ours. A private
+// image is taken only with its key.
+func (s *Store) adopt(ctx context.Context, digest uai.Digest, v *uai.Variant, source string) (Image, bool, error) {
+	if v.Private() {
+		return Image{}, false, nil
+	}
+	id, ok := s.has(ctx, v)
+	if !ok {
+		return Image{}, false, nil
+	}
+	ref := s.localRef(digest)
+	if err := s.engine.Tag(ctx, id, ref); err != nil {
+		return Image{}, false, fmt.Errorf("tag image: %w", err)
+	}
+	return Image{Ref: ref, ID: id, Source: source}, true, nil
 }
 
 // mismatch adds this package's word for wrong content.

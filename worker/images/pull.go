@@ -19,11 +19,17 @@ func (s *Store) pull(ctx context.Context, digest uai.Digest, ref string) (Image,
 	if err != nil {
 		return Image{}, err
 	}
-	err = s.engine.Pull(ctx, pinned, s.cfg.Platform.String(), func(done, total int64) {
-		s.cfg.OnProgress(Progress{Digest: digest, Stage: StagePull, Done: done, Total: total})
-	})
-	if err != nil {
-		return Image{}, fmt.Errorf("%w: pull %s: %w", ErrImageNotFound, pinned, err)
+	if s.cfg.MaxBytes > 0 {
+		size, err := s.measure(ctx, pinned)
+		if err == nil {
+			err = s.fits(size)
+		}
+		if err != nil {
+			return Image{}, err
+		}
+	}
+	if err := s.pullPinned(ctx, digest, pinned); err != nil {
+		return Image{}, err
 	}
 	found, err := s.engine.ImageInspect(ctx, pinned)
 	if err != nil {
@@ -42,10 +48,21 @@ func (s *Store) pull(ctx context.Context, digest uai.Digest, ref string) (Image,
 	return Image{Ref: tag, ID: found.ID, Source: pinned}, nil
 }
 
+// pullPinned has the engine pull a reference with a digest.
+func (s *Store) pullPinned(ctx context.Context, digest uai.Digest, pinned string) error {
+	err := s.engine.Pull(ctx, pinned, s.cfg.Platform.String(), func(done, total int64) {
+		s.cfg.OnProgress(Progress{Digest: digest, Stage: StagePull, Done: done, Total: total})
+	})
+	if err != nil {
+		return fmt.Errorf("%w: pull %s: %w", ErrImageNotFound, pinned, err)
+	}
+	return nil
+}
+
 // pin replaces whatever tag or digest a reference has by the digest of the
 // chain.
 func (s *Store) pin(digest uai.Digest, ref string) (string, error) {
-	named, err := reference.ParseNormalizedNamed(ref)
+	named, err := reference.ParseNormalizedNamed(strings.TrimPrefix(ref, "docker://"))
 	if err != nil {
 		return "", fmt.Errorf("%w: reference %q: %w", uai.ErrMalformed, ref, err)
 	}
@@ -63,6 +80,14 @@ func (s *Store) allowed(registry string) error {
 			return nil
 		}
 		return fmt.Errorf("%w: %s is not among %v", ErrRegistryRefused, registry, s.cfg.Registries)
+	}
+	return s.notLocal(registry)
+}
+
+// notLocal refuses this machine and its network, unless they are listed.
+func (s *Store) notLocal(registry string) error {
+	if slices.Contains(s.cfg.Registries, registry) {
+		return nil
 	}
 	host := registry
 	if i := strings.LastIndexByte(host, ':'); i >= 0 && !strings.HasSuffix(host, "]") {

@@ -17,6 +17,7 @@ import (
 	"oras.land/oras-go/v2/registry/remote"
 
 	"github.com/isuncoin/isuncoin/uai"
+	"github.com/isuncoin/isuncoin/worker/cloud/blobs"
 	"github.com/isuncoin/isuncoin/worker/cloud/registry"
 )
 
@@ -114,8 +115,17 @@ func TestOrasPushesAndPulls(t *testing.T) {
 	requireSame(t, back, digest)
 }
 
+// nodeStore is a store as nodes have it.
+func nodeStore(t testing.TB) *blobs.Store {
+	store, err := blobs.Open(blobs.Config{Dir: filepath.Join(t.TempDir(), "blobs")})
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, store.Close()) })
+	return store
+}
+
 func TestGoContainerRegistryPushesAndPulls(t *testing.T) {
-	host := writable(t, newFolder(t))
+	store := nodeStore(t)
+	host := serve(t, registry.Config{Store: store, Create: registry.Drafts(store), File: filepath.Join(t.TempDir(), "registry.db")})
 	index, err := random.Index(10_000, 3, 2)
 	require.NoError(t, err)
 	tag, err := name.NewTag(host + "/isun1publisher/app:v1")
@@ -132,4 +142,14 @@ func TestGoContainerRegistryPushesAndPulls(t *testing.T) {
 	tags, err := ggcr.List(tag.Context())
 	require.NoError(t, err)
 	require.Equal(t, []string{"v1"}, tags)
+
+	roots := store.Roots()
+	require.Len(t, roots, 3, "the index and its manifests")
+	for _, root := range roots {
+		require.True(t, root.Pinned)
+	}
+	require.NoError(t, ggcr.Delete(tag.Context().Digest(want.String())))
+	root, err := store.Root(uai.Digest(want.String()))
+	require.NoError(t, err)
+	require.False(t, root.Pinned)
 }

@@ -64,6 +64,8 @@ func faultOf(err error) *fault {
 		return newFault(http.StatusRequestEntityTooLarge, "SIZE_INVALID", "at most %d bytes are taken", tooLong.Limit)
 	case errors.Is(err, cloud.ErrNotHeld):
 		return newFault(http.StatusNotFound, "BLOB_UNKNOWN", "%v", err)
+	case errors.Is(err, uai.ErrTooLarge):
+		return newFault(http.StatusRequestEntityTooLarge, "SIZE_INVALID", "%v", err)
 	case errors.Is(err, uai.ErrMismatch), errors.Is(err, cloud.ErrLied):
 		return newFault(http.StatusBadRequest, "DIGEST_INVALID", "%v", err)
 	case errors.Is(err, cloud.ErrFull):

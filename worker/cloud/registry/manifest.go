@@ -152,9 +152,12 @@ func (r *Registry) storeManifest(ctx context.Context, raw []byte, self cloud.Blo
 	if err := r.cfg.Store.Put(ctx, bytes.NewReader(raw), self); err != nil {
 		return fmt.Errorf("store manifest %s: %w", self.Digest, err)
 	}
-	held := []cloud.Blob{self}
+	held, seen := []cloud.Blob{self}, map[uai.Digest]bool{self.Digest: true}
 	for _, d := range append(m.blobs(), m.Manifests...) {
-		held = append(held, cloud.Blob{Digest: d.Digest, Size: d.Size})
+		if !seen[d.Digest] {
+			seen[d.Digest] = true
+			held = append(held, cloud.Blob{Digest: d.Digest, Size: d.Size})
+		}
 	}
 	if err := r.cfg.Store.SetRoot(self.Digest, held, true); err != nil {
 		return fmt.Errorf("hold manifest %s: %w", self.Digest, err)
