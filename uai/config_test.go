@@ -148,11 +148,17 @@ func TestLimitsAreThoseOfTheChain(t *testing.T) {
 			c.Demand.Accelerator.MilliSuns = near(t, 0, sunstypes.MaxNodeMilliSuns)
 			c.Demand.Accelerator.Count = uint32(near(t, 0, sunstypes.MaxDemandDevices))
 		},
-		func(t *rapid.T, c *uai.Config) { c.Demand.Accelerator.Model = word(t, "aA1- (", sunstypes.MaxModelBytes) },
-		func(t *rapid.T, c *uai.Config) { c.Ports[0].ContainerPort = uint32(near(t, 0, 52, uaitypes.MaxPortNumber)) },
+		func(t *rapid.T, c *uai.Config) {
+			c.Demand.Accelerator.Model = word(t, "aA1- (", sunstypes.MaxModelBytes)
+		},
+		func(t *rapid.T, c *uai.Config) {
+			c.Ports[0].ContainerPort = uint32(near(t, 0, 52, uaitypes.MaxPortNumber))
+		},
 		func(t *rapid.T, c *uai.Config) { c.Ports[1].Name = word(t, "a1-A_", uaitypes.MaxLabelLength) },
 		func(t *rapid.T, c *uai.Config) { c.Volumes[0].SizeMiB = near(t, 0, uaitypes.MaxVolumeMiB) },
-		func(t *rapid.T, c *uai.Config) { c.Volumes[0].Path = "/" + word(t, "aA1/._-@+ ", uaitypes.MaxPathLength-1) },
+		func(t *rapid.T, c *uai.Config) {
+			c.Volumes[0].Path = "/" + word(t, "aA1/._-@+ ", uaitypes.MaxPathLength-1)
+		},
 		func(t *rapid.T, c *uai.Config) {
 			c.Volumes[0].Path = rapid.SampledFrom([]string{"/dev", "/dev/x", "/devx", "/sys", "/proc/1", "/a/..", "/a/./b", "/a/.b", "a", "/"}).Draw(t, "path")
 		},
@@ -161,7 +167,9 @@ func TestLimitsAreThoseOfTheChain(t *testing.T) {
 			c.Health.IntervalSeconds = uint32(near(t, 0, 4, uint64(uaitypes.MaxHealthInterval)))
 			c.Health.TimeoutSeconds = uint32(near(t, 0, 5))
 		},
-		func(t *rapid.T, c *uai.Config) { c.Health.Retries = uint32(near(t, 0, uint64(uaitypes.MaxHealthRetries))) },
+		func(t *rapid.T, c *uai.Config) {
+			c.Health.Retries = uint32(near(t, 0, uint64(uaitypes.MaxHealthRetries)))
+		},
 		func(t *rapid.T, c *uai.Config) {
 			c.Health.StartPeriodSeconds = uint32(near(t, 0, uint64(uaitypes.MaxHealthStartPeriod)))
 		},

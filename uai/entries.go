@@ -2,7 +2,6 @@ package uai
 
 import (
 	"archive/tar"
-	"errors"
 	"fmt"
 	"io"
 	"path"
@@ -10,28 +9,15 @@ import (
 	"strings"
 )
 
-// checkEntries looks at every header of a tar archive and gives their number:
-// ErrTooLarge beyond the most, ErrMalformed for what is no archive or what
-// check refuses.
-func checkEntries(archive io.Reader, most int, check func(*tar.Header, links) error) (int, error) {
-	reader := tar.NewReader(archive)
-	seen := links{}
-	for entries := 0; ; entries++ {
-		header, err := reader.Next()
-		switch {
-		case errors.Is(err, io.EOF):
-			return entries, nil
-		case errors.Is(err, ErrTooLarge), errors.Is(err, ErrMismatch):
-			return entries, err
-		case err != nil:
-			return entries, fmt.Errorf("%w: not a tar archive: %w", ErrMalformed, err)
-		case most > 0 && entries >= most:
-			return entries, fmt.Errorf("%w: more than %d files", ErrTooLarge, most)
-		}
-		if err := check(header, seen); err != nil {
-			return entries, err
-		}
-	}
+// checkEntries holds every header of a tar archive of one's own to
+// checkOwnEntry and gives their number.
+func checkEntries(archive io.Reader, most int) (int, error) {
+	seen, entries := links{}, 0
+	err := eachEntry(archive, most, func(h *tar.Header, _ io.Reader) error {
+		entries++
+		return checkOwnEntry(h, seen)
+	})
+	return entries, err
 }
 
 // links are the symbolic links seen so far in an archive, by clean name.
@@ -40,7 +26,7 @@ type links map[string]bool
 // checkEntry refuses what must not be in anybody's layer: names and hard links
 // that climb out of the root, and device files, which containers get from
 // their engine.
-func checkEntry(h *tar.Header, _ links) error {
+func checkEntry(h *tar.Header) error {
 	for _, name := range []string{h.Name, hardLinkTarget(h)} {
 		if slices.Contains(strings.Split(name, "/"), "..") {
 			return fmt.Errorf("%w: entry %.200q leaves the root", ErrMalformed, name)
@@ -58,7 +44,7 @@ func checkEntry(h *tar.Header, _ links) error {
 // checkOwnEntry also refuses what engines take but no tool of good faith
 // writes: absolute names, links that climb out, files below links.
 func checkOwnEntry(h *tar.Header, seen links) error {
-	if err := checkEntry(h, seen); err != nil {
+	if err := checkEntry(h); err != nil {
 		return err
 	}
 	if strings.HasPrefix(h.Name, "/") || strings.HasPrefix(hardLinkTarget(h), "/") {

@@ -72,18 +72,16 @@ func (w *layoutWriter) drop(digest Digest) error {
 		return err
 	}
 	defer layout.Close()
-	gone, err := layout.Image(digest)
-	if err != nil {
-		return err
-	}
 	used, err := layout.used()
-	if err != nil {
-		return err
+	if err != nil || used[digest] {
+		return nil // what a damaged neighbour needs is not known
 	}
-	if used[digest] {
-		return nil
+	digests := []Digest{digest}
+	// Of a damaged image only the root can be found.
+	if gone, err := layout.Image(digest); err == nil {
+		digests = append(digestsOf(gone.Blobs()), digest)
 	}
-	for _, d := range append(digestsOf(gone.Blobs()), digest) {
+	for _, d := range digests {
 		if used[d] {
 			continue
 		}

@@ -140,13 +140,13 @@ func copyTarball(w io.Writer, name string) error {
 		return fmt.Errorf("pack tarball: %w", err)
 	}
 	defer file.Close()
-	unpacked, err := unpack(file)
+	unpacked, err := Unpack(file)
 	if err != nil {
 		return fmt.Errorf("%w: %s: %w", ErrMalformed, name, err)
 	}
 	defer unpacked.Close()
 	copied := io.TeeReader(unpacked, w)
-	entries, err := checkEntries(copied, DefaultLimits().Entries, checkOwnEntry)
+	entries, err := checkEntries(copied, DefaultLimits().Entries)
 	if err != nil {
 		return fmt.Errorf("%s: %w", name, err)
 	}

@@ -1,6 +1,7 @@
 package uai
 
 import (
+	"archive/tar"
 	"bufio"
 	"bytes"
 	"compress/gzip"
@@ -60,6 +61,12 @@ func (v *Variant) Verify(ctx context.Context, progress Progress) (unpackedBytes 
 }
 
 func (v *Variant) verifyLayer(ctx context.Context, n int, most int64) (int64, error) {
+	return v.readLayer(ctx, n, most, func(*tar.Header, io.Reader) error { return nil })
+}
+
+// readLayer checks a layer as stored and as unpacked while visit looks at its
+// entries, and gives its unpacked bytes.
+func (v *Variant) readLayer(ctx context.Context, n int, most int64, visit func(*tar.Header, io.Reader) error) (int64, error) {
 	stored, err := v.layout.openBlob(v.Layers[n])
 	if err != nil {
 		return 0, err
@@ -78,7 +85,12 @@ func (v *Variant) verifyLayer(ctx context.Context, n int, most int64) (int64, er
 	hash := newCountingHash(io.Discard)
 	limits := v.layout.limits
 	bounded := io.TeeReader(&boundedReader{from: unpacked, left: min(most, limits.mostUnpacked(v.Layers[n].Size))}, hash)
-	_, err = checkEntries(bounded, limits.Entries, checkEntry)
+	err = eachEntry(bounded, limits.Entries, func(h *tar.Header, content io.Reader) error {
+		if err := checkEntry(h); err != nil {
+			return err
+		}
+		return visit(h, content)
+	})
 	if err == nil {
 		_, err = io.Copy(io.Discard, bounded)
 	}
@@ -103,7 +115,7 @@ func (v *Variant) unpackLayer(n int, stored io.Reader) (io.ReadCloser, error) {
 	if err != nil {
 		return nil, err
 	}
-	return unpack(plain)
+	return Unpack(plain)
 }
 
 // blame finds out why a layer does not unpack: its bytes are not those of its
@@ -146,9 +158,9 @@ func (b *boundedReader) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// unpack recognises gzip and zstd by their first bytes, as engines do, and
+// Unpack recognises gzip and zstd by their first bytes, as engines do, and
 // takes everything else as it is.
-func unpack(from io.Reader) (io.ReadCloser, error) {
+func Unpack(from io.Reader) (io.ReadCloser, error) {
 	buffered := bufio.NewReaderSize(from, 64<<10)
 	magic, err := buffered.Peek(4)
 	if err != nil && !errors.Is(err, io.EOF) {

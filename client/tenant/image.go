@@ -64,7 +64,7 @@ func (c *Client) image(ctx context.Context, ref string) (uaitypes.Image, error) 
 	res, err := c.conn.UAI().Image(ctx, &uaitypes.QueryImageRequest{Publisher: id.Publisher, Name: id.Name, Tag: id.Tag})
 	if chain.IsNotFound(err) {
 		// The chain's error names the image.
-		return uaitypes.Image{}, fmt.Errorf("%w (`isun image ls` lists what is published)", err)
+		return uaitypes.Image{}, fmt.Errorf("%w (`isun uai ls` lists what is published)", err)
 	}
 	if err != nil {
 		return uaitypes.Image{}, fmt.Errorf("image %s: %w", ref, err)

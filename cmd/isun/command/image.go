@@ -12,74 +12,115 @@ import (
 	"github.com/isuncoin/isuncoin/client/tenant"
 )
 
-// imageList is what image ls prints as JSON.
+// imageList is what uai ls prints as JSON.
 type imageList struct {
+	// Local are those of the store on this machine.
+	Local []localImage `json:"local"`
+	// Images are those on the chain.
 	Images []tenant.Image `json:"images"`
 }
 
-func (c *commands) image() *cobra.Command {
-	cmd := &cobra.Command{
-		Use:     "image",
-		Aliases: []string{"uai"},
-		Short:   "Publish images, list and retire them",
-		Long: `Publish images, list and retire them.
+// localList is what uai ls --local prints as JSON.
+type localList struct {
+	Local []localImage `json:"local"`
+}
 
-An image on the chain is a name, the digest of an OCI image index and what the image
-needs to run: SUNS, ports, a health check, volumes. The contents stay where workers
-find them. A published tag never changes.`,
+func (c *commands) uai() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:     "uai",
+		Aliases: []string{"image"},
+		Short:   "Make images, look into them, run and publish them",
+		Long: `Make images (UAIs, Unified Application Images), look into them, run and publish them.
+
+An image is an OCI image index, which any tool of containers reads, and what it needs
+to run: SUNS, ports, a health check, volumes. On the chain it is a name, the digest of
+that index and the same needs. A published tag never changes.
+
+IMAGE is a layout folder, an archive of one (.tar), or a name or digest of the store
+on this machine; for show, deprecate and ls it is a published one.`,
 	}
-	cmd.AddCommand(c.imagePack(), c.imagePublish(), c.imageList(), c.imageShow(), c.imageDeprecate())
+	cmd.AddCommand(
+		c.uaiInit(), c.uaiPack(), c.uaiInspect(), c.uaiValidate(), c.uaiRun(), c.uaiSBOM(), c.uaiRemove(),
+		c.imagePublish(), c.imageList(), c.imageShow(), c.imageDeprecate(),
+	)
 	return cmd
 }
 
 func (c *commands) imageList() *cobra.Command {
 	var publisher, owner string
 	var limit int
+	var local bool
 	cmd := &cobra.Command{
 		Use:   "ls",
-		Short: "List published images",
-		Example: `  isun image ls
-  isun image ls --publisher isun1...`,
+		Short: "List the images on this machine and the published ones",
+		Example: `  isun uai ls
+  isun uai ls --local
+  isun uai ls --publisher isun1...`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			if local {
+				return c.runLocalList()
+			}
 			return c.runImageList(cmd.Context(), publisher, owner, limit)
 		},
 	}
+	cmd.Flags().BoolVar(&local, "local", false, "only those on this machine, without asking the chain")
 	cmd.Flags().StringVar(&publisher, "publisher", "", "only those published by this address")
 	cmd.Flags().StringVar(&owner, "owner", "", "only those whose royalty goes to this address")
-	cmd.Flags().IntVar(&limit, "limit", 100, "how many at most; 0 is all")
-	cmd.MarkFlagsMutuallyExclusive("publisher", "owner")
+	cmd.Flags().IntVar(&limit, "limit", 100, "how many published ones at most; 0 is all")
+	cmd.MarkFlagsMutuallyExclusive("publisher", "owner", "local")
 	return cmd
+}
+
+func (c *commands) runLocalList() error {
+	images, err := c.localImages()
+	if err != nil {
+		return err
+	}
+	return c.print(localList{Local: images}, func() error { return c.writeLocal(images) })
 }
 
 func (c *commands) runImageList(ctx context.Context, publisher, owner string, limit int) error {
 	if limit < 0 {
 		return fmt.Errorf("--limit is %d: it cannot be negative", limit)
 	}
-	s, err := c.open(ctx, false)
+	local, err := c.localImages()
 	if err != nil {
 		return err
+	}
+	s, err := c.open(ctx, false)
+	if err != nil {
+		return fmt.Errorf("%w; --local lists what is on this machine", err)
 	}
 	defer s.end()
 	images, err := s.client.Images(ctx, publisher, owner, limit)
 	if err != nil {
 		return err
 	}
-	return c.print(imageList{Images: images}, func() error {
-		if len(images) == 0 {
-			return c.say("no images; `isun image publish` publishes one")
-		}
-		table := format.NewTable("IMAGE", "STATUS", ">SIZE", "PLATFORMS", "DEMAND", "PORTS", ">ROYALTY")
-		for _, i := range images {
-			royalty := ""
-			if i.Royalty > 0 {
-				royalty = format.HourPrice(i.Royalty)
+	return c.print(imageList{Local: local, Images: images}, func() error {
+		if len(local) > 0 && publisher+owner == "" {
+			if err := errors.Join(c.writeLocal(local), c.say("")); err != nil {
+				return err
 			}
-			table.Add(i.Image, i.Status, format.Bytes(i.SizeBytes), strings.Join(i.Platforms, " "),
-				format.Demand(i.Demand.Proto()), ports(i.Ports), royalty)
 		}
-		return table.Write(c.streams.Out)
+		return c.writePublished(images)
 	})
+}
+
+func (c *commands) writePublished(images []tenant.Image) error {
+	if len(images) == 0 {
+		return c.say("no published images; `isun uai publish` publishes one")
+	}
+	table := format.NewTable("IMAGE", "STATUS", ">SIZE", "PLATFORMS", "DEMAND", "PORTS", ">ROYALTY")
+	for _, i := range images {
+		royalty := ""
+		if i.Royalty > 0 {
+			royalty = format.HourPrice(i.Royalty)
+		}
+		table.Add(i.Image, i.Status, format.Bytes(i.SizeBytes), strings.Join(i.Platforms, " "),
+			format.Demand(i.Demand.Proto()), ports(i.Ports), royalty)
+	}
+	return table.Write(c.streams.Out)
 }
 
 func ports(list []tenant.Port) string {
@@ -94,7 +135,7 @@ func (c *commands) imageShow() *cobra.Command {
 	return &cobra.Command{
 		Use:               "show IMAGE",
 		Short:             "Show a published image",
-		Example:           `  isun image show hello:1 --output json`,
+		Example:           `  isun uai show hello:1 --output json`,
 		Args:              exactArgs("IMAGE"),
 		RunE:              func(cmd *cobra.Command, args []string) error { return c.runImageShow(cmd.Context(), args[0]) },
 		ValidArgsFunction: c.completeImages,
@@ -164,7 +205,7 @@ func (c *commands) imageDeprecate() *cobra.Command {
 	return &cobra.Command{
 		Use:     "deprecate IMAGE",
 		Short:   "Let nobody order an image any more; leases that run it go on",
-		Example: `  isun image deprecate hello:1`,
+		Example: `  isun uai deprecate hello:1`,
 		Args:    exactArgs("IMAGE"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return c.runImageDeprecate(cmd.Context(), args[0])

@@ -110,7 +110,7 @@ func TestDeployRefusesNonsense(t *testing.T) {
 		{[]string{"deploy"}, "IMAGE is missing"},
 		{[]string{"deploy", "a:1", "b:1"}, `"b:1" is one argument too many`},
 		{[]string{"deploy", "hello"}, "has no tag"},
-		{[]string{"deploy", "other:1"}, "isun image ls"},
+		{[]string{"deploy", "other:1"}, "isun uai ls"},
 		{[]string{"deploy", "hello:1", "--replicas", "0"}, "at least one"},
 		{[]string{"deploy", "hello:1", "--suns", "lots"}, `SUNS "lots"`},
 		{[]string{"deploy", "hello:1", "--suns", "0"}, "more than 0 SUNS"},

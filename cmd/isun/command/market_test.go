@@ -142,7 +142,11 @@ func TestPackAndPublishALayout(t *testing.T) {
 	b := newBench(t)
 	rootfs, layout := t.TempDir(), filepath.Join(t.TempDir(), "layout")
 	require.NoError(t, os.WriteFile(filepath.Join(rootfs, "index.html"), []byte("hello"), 0o600))
-	var made struct{ Layout, Digest string }
+	var made struct {
+		Layout, Digest string
+		SizeBytes      int64 `json:"size_bytes"`
+		Platforms      []string
+	}
 	b.run("image", "pack", layout, "--folder", rootfs, "--platform", "linux/arm64", "--entrypoint", "/bin/serve", "-o", "json").ok().json(&made)
 
 	b.run("image", "publish", "site:1", "--layout", layout, "--suns", "0.2", "--yes").ok()

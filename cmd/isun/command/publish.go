@@ -7,12 +7,15 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"slices"
 	"strconv"
 	"strings"
 
 	"github.com/spf13/cobra"
+
+	sdk "github.com/cosmos/cosmos-sdk/types"
 
 	"github.com/isuncoin/isuncoin/client/format"
 	"github.com/isuncoin/isuncoin/client/tenant"
@@ -40,29 +43,35 @@ type publishFlags struct {
 	licence, royalty string
 	reference        string
 	verify           bool
+	// which is a name in the store.
+	which string
 }
 
 func (c *commands) imagePublish() *cobra.Command {
 	f := &publishFlags{}
 	cmd := &cobra.Command{
-		Use:   "publish NAME:TAG",
+		Use:   "publish [NAME:TAG]",
 		Short: "Publish an image under your address",
 		Long: `Publish an image under your address.
 
-Digest, size and platforms are read from an OCI image layout folder, which is
-verified, or given. What the image needs is said by flags, or by a JSON file in the
-form that "isun image show --output json" prints; flags go before the file.`,
-		Example: `  isun image publish hello:1 --layout build/hello --suns 0.2 --port web:http:8080 --health http:web:/healthz
-  isun image publish llama:3 --layout out/llama --general 4 --gpu gpu:1:26 --port api:http:8000 \
+Digest, size and platforms are read from an OCI image layout (--layout, or else the
+store on this machine), which is verified, or given. Name and needs are what the image
+says in its UAI configuration; a JSON file in the form that "isun uai show --output
+json" prints goes before that, and flags before both.`,
+		Example: `  isun uai publish --layout site.tar
+  isun uai publish hello:1 --layout build/hello --suns 0.2 --port web:http:8080 --health http:web:/healthz
+  isun uai publish llama:3 --layout out/llama --general 4 --gpu gpu:1:26 --port api:http:8000 \
       --volume models:/models:40GiB --royalty 0.05 --licence Apache-2.0
-  isun image publish hello:1 --file hello.json`,
-		Args: exactArgs("NAME:TAG"),
-		RunE: func(cmd *cobra.Command, args []string) error { return c.runPublish(cmd.Context(), f, args[0]) },
+  isun uai publish hello:1 --file hello.json`,
+		Args: cobra.MaximumNArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return c.runPublish(cmd.Context(), f, strings.Join(args, ""))
+		},
 	}
 	f.demand.add(cmd, "1")
 	flags := cmd.Flags()
 	flags.StringVarP(&f.file, "file", "f", "", "read the description from a JSON file; - is the standard input")
-	flags.StringVar(&f.layout, "layout", "", "OCI image layout folder that holds the image")
+	flags.StringVar(&f.layout, "layout", "", "OCI image layout that holds the image, a folder or an archive (default: the store)")
 	flags.BoolVar(&f.verify, "verify", true, "check every byte of the layout against its digests")
 	flags.StringVar(&f.digest, "digest", "", "digest of the image index, sha256:…; chooses one of a layout with several")
 	flags.Uint64Var(&f.size, "size", 0, "bytes of the image, without a layout")
@@ -78,19 +87,31 @@ form that "isun image show --output json" prints; flags go before the file.`,
 }
 
 func (c *commands) runPublish(ctx context.Context, f *publishFlags, text string) error {
-	name, tag, ok := strings.Cut(text, ":")
-	if !ok {
+	if text != "" && !strings.Contains(text, ":") {
 		return fmt.Errorf("image %q has no tag: say %s:1", text, text)
 	}
-	image, err := f.image(ctx, c.streams.In)
+	if f.layout == "" && f.digest == "" && f.file == "" {
+		f.layout, f.which = c.storeDir(), text
+	}
+	image, config, err := f.image(ctx, c.streams.In)
 	if err != nil {
 		return err
 	}
+	if text == "" && config == nil {
+		return errors.New("the image does not say its name: say NAME:TAG")
+	}
+	if text == "" {
+		text = config.Name + ":" + config.Version
+	}
+	name, tag, _ := strings.Cut(text, ":")
 	s, err := c.open(ctx, true)
 	if err != nil {
 		return err
 	}
 	defer s.end()
+	if err := s.checkOwner(config); err != nil {
+		return err
+	}
 	if err := c.confirm(ctx, "Publish it for good", describeImage(text, image)...); err != nil {
 		return err
 	}
@@ -103,6 +124,18 @@ func (c *commands) runPublish(ctx context.Context, f *publishFlags, text string)
 	})
 }
 
+// checkOwner refuses an image that was packed for another address.
+func (s *session) checkOwner(config *uai.Config) error {
+	if config == nil || !strings.HasPrefix(config.Owner, sdk.GetConfig().GetBech32AccountAddrPrefix()+"1") {
+		return nil // nobody's, or a word of the author's
+	}
+	address, err := s.client.Address()
+	if err == nil && address != config.Owner {
+		return fmt.Errorf("the image says that it is %s's, and you sign as %s", config.Owner, address)
+	}
+	return err
+}
+
 func describeImage(name string, i tenant.Image) []string {
 	return []string{
 		fmt.Sprintf("%s: %s, %s, %s", name, i.Digest, format.Bytes(i.SizeBytes), strings.Join(i.Platforms, " ")),
@@ -111,20 +144,25 @@ func describeImage(name string, i tenant.Image) []string {
 	}
 }
 
-// image puts the description together: the file first, then the layout, then the flags.
-func (f *publishFlags) image(ctx context.Context, stdin io.Reader) (tenant.Image, error) {
+// image puts the description together: what the image says, then the file, then the flags.
+func (f *publishFlags) image(ctx context.Context, stdin io.Reader) (tenant.Image, *uai.Config, error) {
 	image := tenant.Image{}
 	if f.file != "" {
 		if err := readImage(f.file, stdin, &image); err != nil {
-			return image, err
+			return image, nil, err
 		}
 	}
 	if f.digest != "" {
 		image.Digest = f.digest
 	}
+	var config *uai.Config
 	if f.layout != "" {
-		if err := f.fromLayout(ctx, &image); err != nil {
-			return image, fmt.Errorf("--layout %s: %w", f.layout, err)
+		var err error
+		if config, err = f.fromLayout(ctx, &image); err != nil {
+			return image, nil, fmt.Errorf("--layout %s: %w", f.layout, err)
+		}
+		if config != nil && f.file == "" {
+			publishedImage(config, &image)
 		}
 	}
 	if f.size > 0 {
@@ -134,9 +172,9 @@ func (f *publishFlags) image(ctx context.Context, stdin io.Reader) (tenant.Image
 		image.Platforms = slices.Compact(slices.Sorted(slices.Values(f.platforms)))
 	}
 	if image.Digest == "" || image.SizeBytes == 0 || len(image.Platforms) == 0 {
-		return image, errors.New("which image? Say --layout with its folder, or --digest, --size and --platform")
+		return image, nil, errors.New("which image? Say --layout with its folder, or --digest, --size and --platform")
 	}
-	return image, f.describe(&image)
+	return image, config, f.describe(&image)
 }
 
 // describe sets what flags say about an image's needs.
@@ -146,7 +184,7 @@ func (f *publishFlags) describe(image *tenant.Image) error {
 		return err
 	}
 	demand := changedDemand(image.Demand.Proto(), general, accelerator)
-	if demand.GeneralMilliSuns == 0 {
+	if demand.GeneralMilliSuns == 0 && image.Demand.Accelerator == nil {
 		demand.GeneralMilliSuns = 1000
 	}
 	image.Demand = tenant.Demand{GeneralMilliSuns: demand.GeneralMilliSuns}
@@ -212,24 +250,27 @@ func readFile(file string, stdin io.Reader) ([]byte, error) {
 	return os.ReadFile(file)
 }
 
-// fromLayout reads digest, size and platforms from a layout.
-func (f *publishFlags) fromLayout(ctx context.Context, into *tenant.Image) error {
+// fromLayout reads digest, size and platforms from a layout, and gives the image's own configuration if it has one.
+func (f *publishFlags) fromLayout(ctx context.Context, into *tenant.Image) (*uai.Config, error) {
 	layout, err := uai.Open(f.layout)
+	if errors.Is(err, fs.ErrNotExist) && f.which != "" {
+		return nil, errors.New("there are no images on this machine. Say --layout with a folder or archive, or --digest, --size and --platform")
+	}
 	if err != nil {
-		return err
+		return nil, err
 	}
 	defer layout.Close()
-	digest, err := chooseDigest(layout, into.Digest)
+	digest, err := f.chooseDigest(layout, into.Digest)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	image, err := layout.Image(digest)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	if f.verify {
 		if err := image.Verify(ctx, nil); err != nil {
-			return err
+			return nil, err
 		}
 	}
 	into.Digest = digest.String()
@@ -241,11 +282,11 @@ func (f *publishFlags) fromLayout(ctx context.Context, into *tenant.Image) error
 	}
 	slices.Sort(into.Platforms)
 	into.Platforms = slices.Compact(into.Platforms)
-	return nil
+	return image.Config, nil
 }
 
-// chooseDigest takes the digest that was named, or the only one there is.
-func chooseDigest(layout *uai.Layout, named string) (uai.Digest, error) {
+// chooseDigest takes the digest that was named, the store's image of the name, or the only one there is.
+func (f *publishFlags) chooseDigest(layout *uai.Layout, named string) (uai.Digest, error) {
 	if named != "" {
 		return uai.ParseDigest(named)
 	}
@@ -253,9 +294,12 @@ func chooseDigest(layout *uai.Layout, named string) (uai.Digest, error) {
 	if err != nil {
 		return "", err
 	}
+	if f.which != "" {
+		entries = slices.DeleteFunc(entries, func(e uai.Entry) bool { return e.Name != f.which && !strings.HasSuffix(e.Name, "/"+f.which) })
+	}
 	switch len(entries) {
 	case 0:
-		return "", errors.New("it holds no image")
+		return "", errors.New("it holds no such image")
 	case 1:
 		return entries[0].Digest, nil
 	}
