@@ -25,6 +25,9 @@ var (
 	// ErrNoDevice: an accelerator of the placement cannot be handed over: it is
 	// not there any more, or the engine lacks what passes it on.
 	ErrNoDevice = errors.New("device is not available")
+	// ErrNoVolumes: volumes are memory here, and nothing reads them but the
+	// placement; see StorageTmpfs.
+	ErrNoVolumes = errors.New("volumes are not on a disk of this host")
 	// ErrUnavailable: the engine does not answer; trying again may help.
 	ErrUnavailable = errors.New("container engine is not available")
 )

@@ -92,6 +92,25 @@ type Runtime interface {
 	Close() error
 }
 
+// Fill puts content into the volumes of a placement, given by their names as
+// folders of this host.
+type Fill func(ctx context.Context, volumes map[string]string) error
+
+// Keeping is a Runtime whose volumes can be read and filled from the host, so
+// that they can outlive a placement.
+type Keeping interface {
+	// EnsureFilled is Ensure, but where a container has to be made, fill is
+	// called first, when its volumes are there and empty. If fill fails nothing
+	// is left behind; whatever happens meanwhile, a container never sees
+	// volumes that fill had not finished with.
+	EnsureFilled(ctx context.Context, spec Spec, fill Fill) (State, error)
+
+	// Volumes gives the folders of this host that hold the volumes of a
+	// placement, by name. They are there until Remove. ErrNotFound, and
+	// ErrNoVolumes where they are out of the host's reach.
+	Volumes(ctx context.Context, id ID) (map[string]string, error)
+}
+
 // State is what the engine says about one placement.
 type State struct {
 	ID          ID

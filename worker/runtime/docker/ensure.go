@@ -19,8 +19,30 @@ import (
 // somebody else took one in between.
 const portAttempts = 5
 
+var _ runtime.Keeping = (*Runtime)(nil)
+
 // Ensure implements runtime.Runtime.
 func (r *Runtime) Ensure(ctx context.Context, spec runtime.Spec) (runtime.State, error) {
+	return r.EnsureFilled(ctx, spec, nil)
+}
+
+// Volumes implements runtime.Keeping.
+func (r *Runtime) Volumes(ctx context.Context, id runtime.ID) (map[string]string, error) {
+	if err := r.owns(id); err != nil {
+		return nil, err
+	}
+	defer r.locks.lock(id)()
+	if _, err := r.find(ctx, id); err != nil {
+		return nil, err
+	}
+	if err := r.storage.attach(ctx, id); err != nil { // a reboot unmounts
+		return nil, err
+	}
+	return r.storage.volumes(id)
+}
+
+// EnsureFilled implements runtime.Keeping.
+func (r *Runtime) EnsureFilled(ctx context.Context, spec runtime.Spec, fill runtime.Fill) (runtime.State, error) {
 	if err := spec.Validate(); err != nil {
 		return runtime.State{}, err
 	}
@@ -32,7 +54,7 @@ func (r *Runtime) Ensure(ctx context.Context, spec runtime.Spec) (runtime.State,
 	found, err := r.find(ctx, spec.ID)
 	switch {
 	case errors.Is(err, runtime.ErrNotFound):
-		return r.create(ctx, spec)
+		return r.create(ctx, spec, fill)
 	case err != nil:
 		return runtime.State{}, err
 	}
@@ -81,8 +103,9 @@ func (r *Runtime) startAgain(ctx context.Context, spec runtime.Spec, found conta
 }
 
 // create makes storage and network, which do not wait for each other, then the
-// container, and undoes all of it when a step fails.
-func (r *Runtime) create(ctx context.Context, spec runtime.Spec) (_ runtime.State, err error) {
+// container, and undoes all of it when a step fails. What a crash leaves has no
+// container and is swept, so volumes are filled before there is one.
+func (r *Runtime) create(ctx context.Context, spec runtime.Spec, fill runtime.Fill) (_ runtime.State, err error) {
 	img, err := r.image(ctx, spec.Image)
 	if err != nil {
 		return runtime.State{}, err
@@ -112,6 +135,15 @@ func (r *Runtime) create(ctx context.Context, spec runtime.Spec) (_ runtime.Stat
 	group.Go(func() error { return r.createNetwork(groupCtx, spec.ID) })
 	if err := group.Wait(); err != nil {
 		return runtime.State{}, err
+	}
+	if fill != nil {
+		volumes, err := r.storage.volumes(spec.ID)
+		if err != nil {
+			return runtime.State{}, err
+		}
+		if err := fill(ctx, volumes); err != nil {
+			return runtime.State{}, noSpace(fmt.Errorf("fill the volumes of %s: %w", spec.ID, err))
+		}
 	}
 	if err := r.createContainer(ctx, spec, img.ID, areas); err != nil {
 		return runtime.State{}, err

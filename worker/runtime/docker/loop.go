@@ -255,6 +255,25 @@ func (s *loopStorage) attach(ctx context.Context, id runtime.ID) error {
 	return nil
 }
 
+func (s *loopStorage) volumes(id runtime.ID) (map[string]string, error) {
+	dir := filepath.Join(s.root, id.Key())
+	images, err := filepath.Glob(filepath.Join(dir, volumePrefix+"*"+imageSuffix))
+	if err != nil {
+		return nil, fmt.Errorf("placement storage: %w", err)
+	}
+	folders := make(map[string]string, len(images))
+	for _, image := range images {
+		point := strings.TrimSuffix(image, imageSuffix)
+		folder := filepath.Join(point, dataDir)
+		// Absent where the image is not mounted.
+		if _, err := os.Lstat(folder); err != nil {
+			return nil, fmt.Errorf("placement storage: %w", err)
+		}
+		folders[strings.TrimPrefix(filepath.Base(point), volumePrefix)] = folder
+	}
+	return folders, nil
+}
+
 // remove unmounts first and deletes only when nothing of the placement is
 // mounted any more, so that deleting can never reach through a mount.
 func (s *loopStorage) remove(ctx context.Context, key string) error {

@@ -26,6 +26,8 @@ type storage interface {
 	create(ctx context.Context, l layout) (writable, error)
 	// attach brings back what a reboot has unmounted.
 	attach(ctx context.Context, id runtime.ID) error
+	// volumes gives the folders of the volumes that are attached, by name.
+	volumes(id runtime.ID) (map[string]string, error)
 	// remove deletes the storage of a placement, given by its key. What does
 	// not exist is removed already.
 	remove(ctx context.Context, key string) error
@@ -195,5 +197,9 @@ func (tmpfsStorage) create(_ context.Context, l layout) (writable, error) {
 }
 
 func (tmpfsStorage) attach(context.Context, runtime.ID) error { return nil }
+
+func (tmpfsStorage) volumes(id runtime.ID) (map[string]string, error) {
+	return nil, fmt.Errorf("%w: %s", runtime.ErrNoVolumes, id)
+}
 
 func (tmpfsStorage) remove(context.Context, string) error { return nil }

@@ -64,6 +64,7 @@ func Conformance(t *testing.T, h Harness) {
 		{"memory limit", testMemoryLimit},
 		{"pids limit", testPidsLimit},
 		{"disk limits", testDiskLimits},
+		{"volumes are filled and read from the host", testVolumes},
 		{"privileges", testPrivileges},
 		{"devices", testDevices},
 		{"a device that has gone", testDeviceGone},

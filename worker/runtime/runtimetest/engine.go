@@ -23,9 +23,13 @@ type Engine struct {
 	nodes      map[string]bool
 	containers map[runtime.ID]*container
 	watchers   map[*watcher]struct{}
-	nextPort   uint16
-	nextPID    int
-	created    int
+	// volumes is where volumes are, none if it is empty; filling orders those
+	// who fill them.
+	volumes  string
+	filling  sync.Mutex
+	nextPort uint16
+	nextPID  int
+	created  int
 }
 
 type container struct {
@@ -208,6 +212,9 @@ func (e *Engine) ensure(spec runtime.Spec) (runtime.State, error) {
 		if !e.anyImage && !e.images[spec.Image] {
 			return runtime.State{}, fmt.Errorf("%w: %s", runtime.ErrImageMissing, spec.Image)
 		}
+		if err := e.makeVolumes(spec); err != nil {
+			return runtime.State{}, err
+		}
 		e.created++
 		c = &container{spec: spec, digest: spec.Digest()}
 		c.state = runtime.State{
@@ -245,6 +252,7 @@ func (e *Engine) start(c *container) {
 	c.state.StartedAt, c.state.ExitCode, c.state.OOMKilled = e.now(), 0, false
 	e.emit(c, runtime.EventStarted)
 	c.process = startProcess(c)
+	e.writeFile(c)
 	if p := c.process; p.ends {
 		c.end(p.code, p.oom)
 		if p.oom {
@@ -298,6 +306,7 @@ func (e *Engine) remove(id runtime.ID) {
 		e.emit(c, runtime.EventDied)
 	}
 	delete(e.containers, id)
+	e.dropVolumes(id)
 	e.emit(c, runtime.EventRemoved)
 }
 

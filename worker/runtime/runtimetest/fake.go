@@ -30,6 +30,7 @@ const (
 	OpLogs     Op = "logs"
 	OpHasImage Op = "has-image"
 	OpInfo     Op = "info"
+	OpVolumes  Op = "volumes"
 )
 
 // Call is one recorded use of a Fake. ID is zero where the method has none.
@@ -56,7 +57,10 @@ type failure struct {
 	left int // negative means for ever
 }
 
-var _ runtime.Runtime = (*Fake)(nil)
+var (
+	_ runtime.Runtime = (*Fake)(nil)
+	_ runtime.Keeping = (*Fake)(nil)
+)
 
 // NewFake returns a runtime over an engine of its own.
 func NewFake(chain, node string) *Fake { return NewEngine().Open(chain, node) }
@@ -148,6 +152,25 @@ func (f *Fake) Ensure(ctx context.Context, spec runtime.Spec) (runtime.State, er
 		return runtime.State{}, err
 	}
 	return f.engine.ensure(spec)
+}
+
+// EnsureFilled implements runtime.Keeping.
+func (f *Fake) EnsureFilled(ctx context.Context, spec runtime.Spec, fill runtime.Fill) (runtime.State, error) {
+	if err := spec.Validate(); err != nil {
+		return runtime.State{}, err
+	}
+	if err := f.enter(ctx, OpEnsure, spec.ID); err != nil {
+		return runtime.State{}, err
+	}
+	return f.engine.ensureFilled(ctx, spec, fill)
+}
+
+// Volumes implements runtime.Keeping.
+func (f *Fake) Volumes(ctx context.Context, id runtime.ID) (map[string]string, error) {
+	if err := f.enter(ctx, OpVolumes, id); err != nil {
+		return nil, err
+	}
+	return f.engine.volumesOf(id)
 }
 
 // Stop implements runtime.Runtime. The fake never waits.

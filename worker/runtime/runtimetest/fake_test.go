@@ -16,6 +16,7 @@ import (
 func TestFakeConformance(t *testing.T) {
 	engine := runtimetest.NewEngine()
 	engine.AddImage("isun/probe:1")
+	engine.SetVolumes(t.TempDir())
 	var nodes atomic.Int64
 	t.Run("suite", func(t *testing.T) {
 		runtimetest.Conformance(t, runtimetest.Harness{
