@@ -43,7 +43,7 @@ func (s *Store) Create(ctx context.Context) (*Draft, error) {
 	if err != nil {
 		return nil, fmt.Errorf("begin blob: %w", full(err))
 	}
-	d := &Draft{store: s, file: file, hash: sha256.New(), cutter: chunk.NewCutter(true)}
+	d := &Draft{store: s, file: file, hash: sha256.New(), cutter: chunk.NewCutter()}
 	d.unwatch = context.AfterFunc(ctx, func() { d.cancelled.Store(true) })
 	return d, nil
 }

@@ -8,19 +8,17 @@ import (
 	"hash"
 	"sync"
 
-	"github.com/isuncoin/isuncoin/worker/cloud"
 	"github.com/isuncoin/isuncoin/worker/cloud/chunk"
 )
 
-// follower hashes and cuts a partial blob from its beginning as far as it is
-// there, while the rest comes: so there is little left to do at its end.
+// follower hashes a partial blob from its beginning as far as it is there,
+// while the rest comes: so there is little left to do at its end.
 type follower struct {
 	partial *Partial
 	more    *sync.Cond // with the partial blob's lock
 	stopped bool
 	done    chan struct{}
 	hash    hash.Hash
-	cutter  *chunk.Cutter
 	err     error
 }
 
@@ -28,7 +26,7 @@ type follower struct {
 var errEnded = errors.New("partial blob has ended")
 
 func newFollower(p *Partial) *follower {
-	f := &follower{partial: p, more: sync.NewCond(&p.mu), done: make(chan struct{}), hash: sha256.New(), cutter: chunk.NewCutter(false)}
+	f := &follower{partial: p, more: sync.NewCond(&p.mu), done: make(chan struct{}), hash: sha256.New()}
 	go f.run()
 	return f
 }
@@ -49,7 +47,6 @@ func (f *follower) run() {
 			return
 		}
 		f.hash.Write(content)
-		_, _ = f.cutter.Write(content) // does not fail
 	}
 }
 
@@ -63,23 +60,23 @@ func (f *follower) wait(i int) bool {
 	return !f.stopped
 }
 
-// finish gives the sizes of the chunks by the protocol once all are there.
-// errDamaged if the content is not the blob.
-func (f *follower) finish() ([]cloud.Chunk, error) {
+// finish waits for the end, once all chunks are there. errDamaged if the
+// content is not the blob.
+func (f *follower) finish() error {
 	<-f.done
 	f.partial.mu.Lock()
 	stopped := f.stopped
 	f.partial.mu.Unlock()
 	if stopped {
-		return nil, errEnded
+		return errEnded
 	}
 	if f.err != nil {
-		return nil, f.err
+		return f.err
 	}
 	if hex.EncodeToString(f.hash.Sum(nil)) != f.partial.outline.Blob.Digest.Hex() {
-		return nil, errDamaged
+		return errDamaged
 	}
-	return f.cutter.Finish()
+	return nil
 }
 
 func (f *follower) stop() {
@@ -88,5 +85,4 @@ func (f *follower) stop() {
 	f.more.Signal()
 	f.partial.mu.Unlock()
 	<-f.done
-	f.cutter.Abort()
 }

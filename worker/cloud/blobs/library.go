@@ -69,7 +69,7 @@ func (s *Store) recut(blob cloud.Blob) (cloud.Outline, error) {
 		return cloud.Outline{}, err
 	}
 	defer file.Close()
-	o, err := cutFile(context.Background(), file, blob, true)
+	o, err := cutFile(context.Background(), file, blob)
 	if err != nil {
 		return cloud.Outline{}, err
 	}
@@ -85,8 +85,8 @@ var errDamaged = errors.New("content is damaged")
 
 // cutFile reads a blob from the beginning and gives its outline. errDamaged
 // if it is not the one that is wanted.
-func cutFile(ctx context.Context, r io.Reader, blob cloud.Blob, sums bool) (cloud.Outline, error) {
-	cutter := chunk.NewCutter(sums)
+func cutFile(ctx context.Context, r io.Reader, blob cloud.Blob) (cloud.Outline, error) {
+	cutter := chunk.NewCutter()
 	defer cutter.Abort()
 	whole := sha256.New()
 	size, err := io.CopyBuffer(io.MultiWriter(cutter, whole), &contextReader{ctx: ctx, from: r}, make([]byte, copyBuffer))
@@ -224,7 +224,7 @@ func (s *Store) Check(ctx context.Context, digest uai.Digest) (lost []uai.Digest
 		return nil, err
 	}
 	defer file.Close()
-	_, err = cutFile(ctx, file, cloud.Blob{Digest: digest, Size: size}, false)
+	_, err = cutFile(ctx, file, cloud.Blob{Digest: digest, Size: size})
 	if !errors.Is(err, errDamaged) && !errors.Is(err, syscall.EIO) {
 		return nil, err
 	}

@@ -39,6 +39,7 @@ type Partial struct {
 	mu     sync.Mutex
 	have   []bool
 	left   int
+	odd    bool // a chunk is not one that the protocol cuts
 	ended  bool
 	follow *follower
 }
@@ -154,8 +155,8 @@ func (s *Store) openPartial(o cloud.Outline) (*Partial, error) {
 		}
 		first[c.Sum] = true
 	}
-	p.resume()
 	p.follow = newFollower(p)
+	p.resume()
 	return p, nil
 }
 
@@ -179,8 +180,7 @@ func (p *Partial) resume() {
 			continue
 		}
 		if _, err := p.file.ReadAt(buffer[:c.Size], p.offsets[i]); err == nil && sha256.Sum256(buffer[:c.Size]) == c.Sum {
-			p.have[i] = true
-			p.left--
+			p.mark(i, chunk.Fits(buffer[:c.Size], false) || p.fitsLast(i, buffer[:c.Size]))
 		}
 	}
 }
@@ -227,6 +227,10 @@ func (p *Partial) Write(i int, content []byte) (int64, error) {
 	if len(content) != int(c.Size) || sha256.Sum256(content) != c.Sum {
 		return 0, fmt.Errorf("%w: chunk %d of %s does not have its sum", cloud.ErrLied, i, p.outline.Blob.Digest)
 	}
+	if p.Has(i) {
+		return 0, nil
+	}
+	within := chunk.Fits(content, false)
 	var added int64
 	for _, at := range append([]int{i}, p.again[c.Sum]...) {
 		if p.Has(at) {
@@ -235,14 +239,20 @@ func (p *Partial) Write(i int, content []byte) (int64, error) {
 		if _, err := p.file.WriteAt(content, p.offsets[at]); err != nil {
 			return added, fmt.Errorf("write chunk: %w", full(err))
 		}
-		if p.mark(at) {
+		if p.mark(at, within || p.fitsLast(at, content)) {
 			added += int64(c.Size)
 		}
 	}
 	return added, nil
 }
 
-func (p *Partial) mark(i int) (fresh bool) {
+// fitsLast: the last chunk need not end where another would.
+func (p *Partial) fitsLast(i int, content []byte) bool {
+	return i == len(p.outline.Chunks)-1 && chunk.Fits(content, true)
+}
+
+// mark a chunk as there, and whether the protocol cuts it.
+func (p *Partial) mark(i int, fits bool) (fresh bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.have[i] {
@@ -250,6 +260,7 @@ func (p *Partial) mark(i int) (fresh bool) {
 	}
 	p.have[i] = true
 	p.left--
+	p.odd = p.odd || !fits
 	p.follow.wake()
 	return true
 }
@@ -261,7 +272,7 @@ func (p *Partial) Commit() error {
 	if missing := p.Left(); missing > 0 {
 		return fmt.Errorf("%s lacks %d chunks", p.outline.Blob.Digest, missing)
 	}
-	sizes, err := p.follow.finish()
+	err := p.follow.finish()
 	if errors.Is(err, errDamaged) {
 		lied := fmt.Errorf("%w: the outline of %s fits its chunks and not its digest", cloud.ErrLied, p.outline.Blob.Digest)
 		return errors.Join(lied, p.Abort())
@@ -273,13 +284,16 @@ func (p *Partial) Commit() error {
 		return fmt.Errorf("commit %s: %w", p.outline.Blob.Digest, full(err))
 	}
 	o := p.outline
-	if !chunk.SameSizes(sizes, o.Chunks) {
+	p.mu.Lock()
+	odd := p.odd
+	p.mu.Unlock()
+	if odd {
 		// Others would take us for a liar if we passed this on.
 		p.store.log.Warn("outline does not cut as the protocol does; cutting the blob again", "blob", o.Blob.Digest)
 		if _, err := p.file.Seek(0, 0); err != nil {
 			return err
 		}
-		if o, err = cutFile(context.Background(), p.file, o.Blob, true); err != nil {
+		if o, err = cutFile(context.Background(), p.file, o.Blob); err != nil {
 			return err
 		}
 	}

@@ -25,38 +25,52 @@ const (
 	// memory, takes 40 MiB in the mean and 150 MiB at worst.
 	MaxBlob = 64 << 30
 
-	// averageBits: past its least size a chunk ends at any byte with a chance
-	// of 1 in 64 Ki.
-	averageBits = 16
 	// polynomial is irreducible and was drawn at random once. With another
 	// one, blobs are cut elsewhere and share nothing with those of others.
 	polynomial = chunker.Pol(0x3b1bbfca10c1d5)
+	// averageBits: past its least size a chunk ends at any byte with a chance
+	// of 1 in 64 Ki.
+	averageBits = 16
 )
 
 // ErrMalformed: an outline that no blob can have.
 var ErrMalformed = errors.New("malformed outline")
 
 // Cut reads content to its end and gives its chunks.
-func Cut(r io.Reader) ([]cloud.Chunk, error) { return cut(r, true) }
-
-func cut(r io.Reader, sums bool) ([]cloud.Chunk, error) {
-	cutter := chunker.NewWithBoundaries(r, polynomial, Min, Max)
-	cutter.SetAverageBits(averageBits)
+func Cut(r io.Reader) ([]cloud.Chunk, error) {
 	var chunks []cloud.Chunk
-	for buffer := make([]byte, 0, Max); ; {
-		next, err := cutter.Next(buffer)
-		if errors.Is(err, io.EOF) {
+	buffer := make([]byte, bufferSize)
+	for start, end, last := 0, 0, false; ; {
+		if end-start < Max && !last {
+			end, start = copy(buffer, buffer[start:end]), 0
+			n, err := io.ReadFull(r, buffer[end:])
+			end += n
+			last = errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF)
+			if err != nil && !last {
+				return nil, fmt.Errorf("cut: %w", err)
+			}
+		}
+		if start == end {
 			return chunks, nil
 		}
-		if err != nil {
-			return nil, fmt.Errorf("cut: %w", err)
-		}
-		chunk := cloud.Chunk{Size: uint32(next.Length)}
-		if sums {
-			chunk.Sum = sha256.Sum256(next.Data)
-		}
-		chunks = append(chunks, chunk)
+		content := buffer[start:min(end, start+Max)]
+		content = content[:boundary(content)]
+		chunks = append(chunks, cloud.Chunk{Sum: sha256.Sum256(content), Size: uint32(len(content))})
+		start += len(content)
 	}
+}
+
+// bufferSize is what Cut reads at a time, in bytes.
+const bufferSize = 4 * Max
+
+// Fits tells whether a piece of a blob is a chunk as the protocol cuts, where
+// one begins. The last one may end anywhere after its least size, too.
+func Fits(content []byte, last bool) bool {
+	n := len(content)
+	if n == 0 || n > Max || boundary(content) != n {
+		return false
+	}
+	return last || n == Max || n >= Min && ends(fingerprint(content[n-window:]))
 }
 
 // Whole gives the outline of a blob that is too small to be cut: its only
@@ -86,19 +100,6 @@ func Sum(blob cloud.Blob) (sum [sha256.Size]byte, err error) {
 	return [sha256.Size]byte(raw), nil
 }
 
-// SameSizes tells whether two outlines cut at the same places.
-func SameSizes(a, b []cloud.Chunk) bool {
-	if len(a) != len(b) {
-		return false
-	}
-	for i := range a {
-		if a[i].Size != b[i].Size {
-			return false
-		}
-	}
-	return true
-}
-
 const (
 	blockSize = 512 << 10
 	// blocksAhead that are written while one is cut.
@@ -108,7 +109,6 @@ const (
 // Cutter cuts what is written to it, beside the writer: cutting takes longer
 // than hashing. It is for one writer. Finish or Abort must be called.
 type Cutter struct {
-	sums   bool
 	block  []byte
 	blocks chan []byte // nil until there is more than one block
 	free   chan []byte
@@ -117,8 +117,8 @@ type Cutter struct {
 	done   chan struct{}
 }
 
-// NewCutter begins a cutter. Without sums its chunks have sizes only.
-func NewCutter(sums bool) *Cutter { return &Cutter{sums: sums} }
+// NewCutter begins a cutter.
+func NewCutter() *Cutter { return &Cutter{} }
 
 // Write implements io.Writer. It does not fail.
 func (c *Cutter) Write(p []byte) (int, error) {
@@ -140,7 +140,7 @@ func (c *Cutter) hand() {
 		c.done = make(chan struct{})
 		go func() {
 			defer close(c.done)
-			c.chunks, c.err = cut(&blockReader{blocks: c.blocks, free: c.free}, c.sums)
+			c.chunks, c.err = Cut(&blockReader{blocks: c.blocks, free: c.free})
 		}()
 	}
 	c.blocks <- c.block
@@ -155,7 +155,7 @@ func (c *Cutter) hand() {
 // Finish gives the chunks of all that was written.
 func (c *Cutter) Finish() ([]cloud.Chunk, error) {
 	if c.blocks == nil {
-		return cut(bytes.NewReader(c.block), c.sums)
+		return Cut(bytes.NewReader(c.block))
 	}
 	c.blocks <- c.block
 	c.end()

@@ -92,7 +92,7 @@ func TestCutterCutsAsCutDoesHoweverItIsWrittenTo(t *testing.T) {
 	content := noise(3, 5<<20+11)
 	want := outline(t, content).Chunks
 	for _, step := range []int{1 << 10, blockSize, blockSize + 1, len(content)} {
-		c := NewCutter(true)
+		c := NewCutter()
 		for at := 0; at < len(content); at += step {
 			n, err := c.Write(content[at:min(at+step, len(content))])
 			require.NoError(t, err)
@@ -103,13 +103,13 @@ func TestCutterCutsAsCutDoesHoweverItIsWrittenTo(t *testing.T) {
 		require.Equal(t, want, got)
 		c.Abort()
 	}
-	small := NewCutter(false)
+	small := NewCutter()
 	_, err := small.Write(content[:100])
 	require.NoError(t, err)
 	got, err := small.Finish()
 	require.NoError(t, err)
-	require.Equal(t, []cloud.Chunk{{Size: 100}}, got)
-	given := NewCutter(true)
+	require.Equal(t, outline(t, content[:100]).Chunks, got)
+	given := NewCutter()
 	_, err = given.Write(content)
 	require.NoError(t, err)
 	given.Abort()

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"encoding/binary"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"hash/crc32"
 	"io"
@@ -154,7 +155,7 @@ func readChunks(from io.Reader, o *cloud.Outline, count uint32) error {
 }
 
 func decodeError(err error) error {
-	if err == io.EOF || err == io.ErrUnexpectedEOF {
+	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
 		return fmt.Errorf("%w: it ends early", ErrMalformed)
 	}
 	return fmt.Errorf("read outline: %w", err)

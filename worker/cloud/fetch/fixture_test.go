@@ -156,6 +156,21 @@ func (s stuck) wait(ctx context.Context) error {
 	return ctx.Err()
 }
 
+// gated sends nothing before a channel is closed.
+type gated struct {
+	io.Reader
+	gate <-chan struct{}
+}
+
+func (g gated) wait(ctx context.Context) error {
+	select {
+	case <-g.gate:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
 // slow sends so many bytes a second.
 type slow struct {
 	io.Reader
@@ -199,12 +214,13 @@ type fixture struct {
 	store    *blobs.Store
 	mu       sync.Mutex
 	faults   map[string]FaultKind
+	onFault  func()
 	progress Progress
 }
 
 func newFixture(t *testing.T) *fixture {
 	t.Helper()
-	f := &fixture{T: t, dir: t.TempDir(), faults: map[string]FaultKind{}}
+	f := &fixture{T: t, dir: t.TempDir(), faults: map[string]FaultKind{}, onFault: func() {}}
 	store, err := blobs.Open(blobs.Config{Dir: f.dir})
 	require.NoError(t, err)
 	f.store = store
@@ -219,6 +235,7 @@ func (f *fixture) options() Options {
 			f.mu.Lock()
 			f.faults[fault.Source] = fault.Kind
 			f.mu.Unlock()
+			f.onFault()
 		},
 		Progress: func(p Progress) {
 			f.mu.Lock()

@@ -18,7 +18,7 @@ import (
 // fetch into the folder that it names.
 const killedEnv = "ISUN_TEST_FETCH_INTO"
 
-const killedSize = 16 << 20
+const killedSize = 12 << 20
 
 func TestMain(m *testing.M) {
 	if dir := os.Getenv(killedEnv); dir != "" {
@@ -46,7 +46,7 @@ func TestAFetchGoesOnAfterKill9(t *testing.T) {
 	f := newFixture(t)
 	require.NoError(t, f.store.Close())
 	reached := byte(0)
-	for _, at := range []byte{2, 5, 9} { // it is killed again and again, further on each time
+	for _, at := range []byte{2, 4, 7} { // it is killed again and again, further on each time
 		command := exec.Command(os.Args[0], "-test.run", "^$")
 		command.Env = append(os.Environ(), killedEnv+"="+f.dir)
 		out, err := command.StdoutPipe()
@@ -70,6 +70,6 @@ func TestAFetchGoesOnAfterKill9(t *testing.T) {
 	f.requireNothing(content)
 	require.NoError(t, f.fetch(content, newSource(t, "b", content)))
 	f.requireHeld(content)
-	require.Greater(t, f.progress.Local, int64(8<<20), "what had come was not fetched again")
+	require.Greater(t, f.progress.Local, int64(6<<20), "what had come was not fetched again")
 	require.Less(t, f.progress.Local, int64(killedSize))
 }

@@ -3,6 +3,8 @@ package fetch
 import (
 	"context"
 	"fmt"
+	"io"
+	"sync"
 	"testing"
 	"time"
 
@@ -108,6 +110,9 @@ func TestALiarInOneBlobIsNotAskedForTheNext(t *testing.T) {
 	root, contents := tree()
 	bad, good := newSource(t, "bad", contents...), newSource(t, "good", contents...)
 	lie(t, bad, root)
+	found := make(chan struct{})
+	f.onFault = sync.OnceFunc(func() { close(found) })
+	good.spoil = func(_ int64, r io.Reader) io.Reader { return gated{r, found} } // so that the bad one has its turn
 	_, err := f.fetchTree(root, bad, good)
 	require.NoError(t, err)
 	require.Equal(t, map[string]FaultKind{"bad": Lied}, f.faults)
