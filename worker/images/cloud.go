@@ -10,6 +10,7 @@ import (
 
 	"github.com/isuncoin/isuncoin/uai"
 	"github.com/isuncoin/isuncoin/worker/cloud"
+	"github.com/isuncoin/isuncoin/worker/cloud/object"
 	"github.com/isuncoin/isuncoin/worker/cloud/registry"
 )
 
@@ -22,6 +23,9 @@ type Cloud interface {
 	Open(digest uai.Digest) (cloud.Content, error)
 	// Stat gives the size in bytes of content that is present. cloud.ErrNotHeld.
 	Stat(digest uai.Digest) (int64, error)
+	// Check reads content that is present from the disk. If it is damaged it is
+	// dropped, with the roots that need it, which it returns.
+	Check(ctx context.Context, digest uai.Digest) (lost []uai.Digest, err error)
 	// Registry is host and port of the registry that serves it to the engine.
 	Registry() string
 }
@@ -39,7 +43,17 @@ const cloudSource = "iSunCloud"
 // fromCloud brings the image from iSunCloud. The engine pulls it through the
 // registry on loopback, so that it takes only layers it lacks; a private one
 // is loaded, for no store may have its content in the clear.
+//
+// What this disk damaged since it came is fetched once more.
 func (s *Store) fromCloud(ctx context.Context, digest uai.Digest, req Request) (Image, error) {
+	image, err := s.tryCloud(ctx, digest, req)
+	if errors.Is(err, uai.ErrMismatch) && s.dropDamaged(ctx, digest) {
+		image, err = s.tryCloud(ctx, digest, req)
+	}
+	return image, err
+}
+
+func (s *Store) tryCloud(ctx context.Context, digest uai.Digest, req Request) (Image, error) {
 	if err := s.fetchTree(ctx, digest); err != nil {
 		return Image{}, err
 	}
@@ -99,6 +113,35 @@ func (s *Store) fetchTree(ctx context.Context, digest uai.Digest) error {
 		return fmt.Errorf("%w: iSunCloud does not give it: %w", ErrImageNotFound, err)
 	}
 	return nil
+}
+
+// dropDamaged reads an image's blobs as they are on the disk, and says whether
+// one was damaged.
+func (s *Store) dropDamaged(ctx context.Context, digest uai.Digest) bool {
+	var suspects []uai.Digest
+	read := func(ctx context.Context, digest uai.Digest, most int64) ([]byte, error) {
+		suspects = append(suspects, digest)
+		content, err := s.cfg.Cloud.Open(digest)
+		if err != nil {
+			return nil, err
+		}
+		defer content.Close()
+		return io.ReadAll(io.LimitReader(content, most))
+	}
+	tree, err := object.Walk(ctx, digest, read) // as far as it can be read
+	for _, b := range tree {
+		suspects = append(suspects, b.Digest)
+	}
+	s.cfg.Logger.Warn("an image is damaged on this disk", "digest", digest.String(), "walk", err)
+	damaged := false
+	for _, d := range suspects {
+		if _, err := s.cfg.Cloud.Check(ctx, d); err != nil && !errors.Is(err, cloud.ErrNotHeld) {
+			s.cfg.Logger.Warn("content cannot be checked", "digest", d.String(), "error", err)
+		}
+		_, err := s.cfg.Cloud.Stat(d)
+		damaged = damaged || errors.Is(err, cloud.ErrNotHeld)
+	}
+	return damaged
 }
 
 // content opens a blob for package uai.

@@ -28,6 +28,7 @@ import (
 // node has a store and a registry, and fetches from layout folders.
 type node struct {
 	*blobs.Store
+	dir     string
 	address string
 	layouts []string
 	fetches atomic.Int32
@@ -35,7 +36,8 @@ type node struct {
 }
 
 func newNode(t *testing.T, layouts ...string) *node {
-	store, err := blobs.Open(blobs.Config{Dir: filepath.Join(t.TempDir(), "blobs")})
+	dir := t.TempDir()
+	store, err := blobs.Open(blobs.Config{Dir: dir})
 	require.NoError(t, err)
 	server, err := registry.Listen("127.0.0.1:0", registry.Config{Store: store})
 	require.NoError(t, err)
@@ -43,7 +45,7 @@ func newNode(t *testing.T, layouts ...string) *node {
 		require.NoError(t, server.Close())
 		require.NoError(t, store.Close())
 	})
-	return &node{Store: store, address: server.Address(), layouts: layouts}
+	return &node{Store: store, dir: dir, address: server.Address(), layouts: layouts}
 }
 
 func (n *node) Registry() string { return n.address }
@@ -172,6 +174,30 @@ func TestLayoutsComeFirstAndTheCloudBeforeRegistries(t *testing.T) {
 		require.ErrorIs(t, err, images.ErrImageNotFound)
 		require.ErrorContains(t, err, "iSunCloud")
 	}
+}
+
+func TestWhatTheDiskDamagedIsFetchedAgain(t *testing.T) {
+	dir, digest := layout(t, "fragile")
+	cloudNode := newNode(t, dir)
+	blobsIn, err := os.ReadDir(filepath.Join(dir, "blobs", "sha256"))
+	require.NoError(t, err)
+	for _, blob := range blobsIn {
+		_, err := newStore(t, newFakeEngine(), images.Config{Cloud: cloudNode}).Resolve(t.Context(), images.Request{Digest: digest})
+		require.NoError(t, err)
+		path := filepath.Join(cloudNode.dir, "blobs", "sha256", blob.Name())
+		content, err := os.ReadFile(path)
+		require.NoError(t, err)
+		content[len(content)/2] ^= 1
+		require.NoError(t, os.Remove(path))
+		require.NoError(t, os.WriteFile(path, content, 0o600))
+
+		engine := newFakeEngine()
+		engine.pullErr = errors.New("connection refused") // so it is loaded
+		got, err := newStore(t, engine, images.Config{Cloud: cloudNode}).Resolve(t.Context(), images.Request{Digest: digest})
+		require.NoError(t, err)
+		require.Equal(t, configOf(t, dir, digest), got.ID)
+	}
+	require.EqualValues(t, 3*len(blobsIn), cloudNode.fetches.Load())
 }
 
 func TestLargeImagesAreRefusedBeforeTheyMove(t *testing.T) {
