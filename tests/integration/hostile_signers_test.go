@@ -92,6 +92,16 @@ func TestRolesOfOthersAreRefused(t *testing.T) {
 			{"an agent attests what it has not started", "agent", &audittypes.MsgAttestUsage{
 				Agent: by("agent"), Version: 1, Sequence: 99, Entries: entry(assigned),
 			}, leasetypes.ErrPlacementNotStarted},
+			{"another node's agent saves", "agent2", b.snapshot("agent2", b.placement("tenant", 1)), leasetypes.ErrNotThisNode},
+			{"the tenant saves", "tenant", b.snapshot("tenant", b.placement("tenant", 1)), sunstypes.ErrAgentUnknown},
+			{"an agent saves what it has not started", "agent", b.snapshot("agent", b.placement("tenant", 4)), leasetypes.ErrPlacementNotStarted},
+			{"another requests a snapshot", "tenant2", &leasetypes.MsgRequestSnapshot{Tenant: by("tenant2"), Number: 3}, leasetypes.ErrLeaseNotFound},
+			{"another removes a snapshot", "tenant2", &leasetypes.MsgRemoveSnapshot{
+				Tenant: by("tenant2"), Number: 1, Sequence: 1,
+			}, leasetypes.ErrSnapshotNotFound},
+			{"another restores a snapshot", stranger, &leasetypes.MsgRestoreSnapshot{
+				Tenant: by(stranger), Number: 1, Sequence: 1,
+			}, leasetypes.ErrLeaseNotFound},
 			{"the operator checks in", "operator", &sunstypes.MsgCheckIn{Agent: by("operator")}, sunstypes.ErrAgentUnknown},
 			{"the operator sets the contact", "operator", &sunstypes.MsgSetContact{Agent: by("operator")}, sunstypes.ErrAgentUnknown},
 			{"another operator drains", "operator2", &sunstypes.MsgDrainNode{Operator: by("operator2"), Number: 2}, sunstypes.ErrNodeNotFound},

@@ -75,6 +75,8 @@ func newBusy(t testing.TB, opts ...chain.Option) *busy {
 	b.rentBeside("operator", "tenant2", 1_000)
 	b.NextBlock()
 	b.startAll()
+	b.Do("agent", b.snapshot("agent", b.placement("tenant", 1)))
+	b.Do("agent", b.snapshot("agent", b.placement("tenant", 1)))
 	b.rentBeside("operator2", "tenant", 1_000)
 	b.NextBlock()
 	for range 4 {
@@ -83,6 +85,13 @@ func newBusy(t testing.TB, opts ...chain.Option) *busy {
 	b.setAside()
 	b.signed = b.rightful()
 	return b
+}
+
+// snapshot is what an agent says that it saved of a placement.
+func (b *busy) snapshot(agent string, p leasetypes.Placement) *leasetypes.MsgRecordSnapshot {
+	return &leasetypes.MsgRecordSnapshot{
+		Agent: b.addr(agent), Placement: p.ID, Digest: "sha256:" + strings.Repeat("0d", 32), SizeBytes: 1, TakenMs: p.StartedMs,
+	}
 }
 
 func (b *busy) addr(name string) string { return b.Address(name).String() }
@@ -265,11 +274,12 @@ func (b *busy) leaseMessages(assigned leasetypes.Placement) []signedMsg {
 				Avoid: []sunstypes.NodeID{sunstypes.NewNodeID(b.Address("operator2"), 1)}, Node: &node,
 			},
 			MaxPrice: 1_000_000, Args: []string{"--serve"}, Env: []leasetypes.EnvVar{{Name: "A", Value: "1"}},
-			Deposit: chain.Coins(1_000_000)[0],
+			SnapshotEverySeconds: 60, SnapshotKeep: 2, Deposit: chain.Coins(1_000_000)[0],
 		}, "tenant"},
 		{&leasetypes.MsgFundLease{Funder: tenant, Tenant: tenant, Number: 1, Amount: chain.Coins(1_000)[0]}, "tenant"},
 		{&leasetypes.MsgUpdateLease{
 			Tenant: tenant, Number: 3, Replicas: 2, Demand: &demand, Image: b.image("api"), MaxPrice: 2_000_000,
+			SnapshotEverySeconds: 60, SnapshotKeep: 2,
 		}, "tenant"},
 		{&leasetypes.MsgCloseLease{Tenant: tenant, Number: 3}, "tenant"},
 		{&leasetypes.MsgStartPlacement{Agent: agent, ID: assigned.ID, Endpoints: []leasetypes.Endpoint{
@@ -277,6 +287,10 @@ func (b *busy) leaseMessages(assigned leasetypes.Placement) []signedMsg {
 		}}, "agent"},
 		{&leasetypes.MsgRejectPlacement{Agent: agent, ID: assigned.ID, Reason: "no disk"}, "agent"},
 		{&leasetypes.MsgMigratePlacement{Tenant: tenant, Number: 1}, "tenant"},
+		{&leasetypes.MsgRequestSnapshot{Tenant: tenant, Number: 3}, "tenant"},
+		{b.snapshot("agent", b.placement("tenant", 1)), "agent"},
+		{&leasetypes.MsgRemoveSnapshot{Tenant: tenant, Number: 1, Sequence: 1}, "tenant"},
+		{&leasetypes.MsgRestoreSnapshot{Tenant: tenant, Number: 1, Sequence: 2}, "tenant"},
 	}
 }
 

@@ -38,6 +38,7 @@ func agentMessages() []string {
 		sdk.MsgTypeURL(&sunstypes.MsgSetContact{}),
 		sdk.MsgTypeURL(&leasetypes.MsgStartPlacement{}),
 		sdk.MsgTypeURL(&leasetypes.MsgRejectPlacement{}),
+		sdk.MsgTypeURL(&leasetypes.MsgRecordSnapshot{}),
 		sdk.MsgTypeURL(&audittypes.MsgAttestUsage{}),
 		sdk.MsgTypeURL(&uaitypes.MsgAnnounceHolding{}),
 		sdk.MsgTypeURL(&uaitypes.MsgDropHolding{}),

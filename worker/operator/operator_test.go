@@ -93,7 +93,7 @@ func TestJoinRegistersAndGrantsInOneTransaction(t *testing.T) {
 	require.ElementsMatch(t, []string{
 		"/isun.suns.v1.MsgCheckIn", "/isun.suns.v1.MsgSetContact", "/isun.lease.v1.MsgStartPlacement",
 		"/isun.lease.v1.MsgRejectPlacement", "/isun.audit.v1.MsgAttestUsage",
-		"/isun.uai.v1.MsgAnnounceHolding", "/isun.uai.v1.MsgDropHolding",
+		"/isun.lease.v1.MsgRecordSnapshot", "/isun.uai.v1.MsgAnnounceHolding", "/isun.uai.v1.MsgDropHolding",
 	}, limited.AllowedMessages, "the hot key does nothing else at the owner's cost")
 	inner, err := limited.GetAllowance()
 	require.NoError(t, err)

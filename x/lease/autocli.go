@@ -34,6 +34,11 @@ func (AppModule) AutoCLIOptions() *autocliv1.ModuleOptions {
 					PositionalArgs: args("operator", "node"),
 				},
 				{
+					RpcMethod: "Snapshots", Use: "snapshots TENANT NUMBER", Short: "A lease's snapshots, or with --of-replica --replica N a replica's",
+					Example:        "isunchaind query lease snapshots isun1... 3 --of-replica --replica 1",
+					PositionalArgs: args("tenant", "number"),
+				},
+				{
 					RpcMethod: "Quote", Use: "quote", Short: "The nodes a demand would be matched with, best first",
 					Example: `isunchaind query lease quote --demand '{"general_milli_suns":"1000"}'`,
 				},
@@ -64,6 +69,19 @@ func (AppModule) AutoCLIOptions() *autocliv1.ModuleOptions {
 				},
 				{RpcMethod: "StartPlacement", Use: "start-placement", Short: "Say that a placement runs (isun-worker does this)"},
 				{RpcMethod: "RejectPlacement", Use: "reject-placement", Short: "Say that the node cannot run a placement (isun-worker does this)"},
+				{
+					RpcMethod: "RequestSnapshot", Use: "request-snapshot NUMBER", Short: "Have the volumes of all replicas saved now",
+					Example: "isunchaind tx lease request-snapshot 3 --from tenant", PositionalArgs: args("number"),
+				},
+				{RpcMethod: "RecordSnapshot", Use: "record-snapshot", Short: "Say that a placement's volumes were saved (isun-worker does this)"},
+				{
+					RpcMethod: "RemoveSnapshot", Use: "remove-snapshot NUMBER REPLICA SEQUENCE", Short: "Have a snapshot kept no longer",
+					Example: "isunchaind tx lease remove-snapshot 3 0 7 --from tenant", PositionalArgs: args("number", "replica", "sequence"),
+				},
+				{
+					RpcMethod: "RestoreSnapshot", Use: "restore-snapshot NUMBER REPLICA SEQUENCE", Short: "Have a replica begin anew with a snapshot",
+					Example: "isunchaind tx lease restore-snapshot 3 0 7 --from tenant", PositionalArgs: args("number", "replica", "sequence"),
+				},
 				{RpcMethod: "UpdateParams", Skip: true}, // by governance
 				{
 					RpcMethod: "RetryQuarantined", Use: "retry-quarantined-proposal NUMBER",

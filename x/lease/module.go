@@ -146,6 +146,10 @@ func (m AppModule) WeightedOperationsX(weights simsx.WeightSource, registry sims
 	registry.Add(weights.Get("msg_start_placement", 150), simulation.MsgStartPlacementFactory(m.keeper, m.nodes))
 	registry.Add(weights.Get("msg_reject_placement", 15), simulation.MsgRejectPlacementFactory(m.keeper, m.nodes))
 	registry.Add(weights.Get("msg_migrate_placement", 15), simulation.MsgMigratePlacementFactory(m.keeper))
+	registry.Add(weights.Get("msg_request_snapshot", 15), simulation.MsgRequestSnapshotFactory(m.keeper))
+	registry.Add(weights.Get("msg_record_snapshot", 60), simulation.MsgRecordSnapshotFactory(m.keeper, m.nodes))
+	registry.Add(weights.Get("msg_remove_snapshot", 10), simulation.MsgRemoveSnapshotFactory(m.keeper))
+	registry.Add(weights.Get("msg_restore_snapshot", 10), simulation.MsgRestoreSnapshotFactory(m.keeper))
 }
 
 // ProposalMsgsX registers a factory for each message of governance.

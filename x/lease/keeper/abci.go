@@ -55,7 +55,7 @@ func (k *Keeper) EndBlocker(ctx context.Context) error {
 			return process(ctx, k, k.PlacementPruneQueue, now, budgets.Prunes, placementName, plain(k.prunePlacement))
 		},
 		func() error {
-			return process(ctx, k, k.LeasePruneQueue, now, budgets.Prunes, leaseName, plain(k.pruneLease))
+			return k.pruneLeases(ctx, now, budgets.Prunes)
 		},
 	}
 	for _, step := range steps {

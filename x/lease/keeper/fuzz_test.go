@@ -43,6 +43,13 @@ func FuzzMsg(f *testing.F) {
 		&types.MsgMigratePlacement{Tenant: tenant, Number: 1},
 		&types.MsgUpdateParams{Authority: authority, Params: testParams()},
 		&types.MsgRetryQuarantined{Authority: authority, Number: 1},
+		&types.MsgRequestSnapshot{Tenant: tenant, Number: 1},
+		&types.MsgRecordSnapshot{
+			Agent: agent, Placement: types.PlacementID{Tenant: tenant, Number: 1, Generation: 1}, Digest: contentOf("fuzzed"),
+			SizeBytes: 1, TakenMs: 2_000,
+		},
+		&types.MsgRemoveSnapshot{Tenant: tenant, Number: 1, Sequence: 1},
+		&types.MsgRestoreSnapshot{Tenant: tenant, Number: 1, Sequence: 2},
 	}, func(t *testing.T) testkit.FuzzTarget {
 		chain := newFixture(t)
 		chain.addNode(nodeSpec{operator: "op"})
@@ -51,6 +58,9 @@ func FuzzMsg(f *testing.F) {
 		chain.lease()
 		chain.lease(func(m *types.MsgCreateLease) { m.Demand = &sunstypes.Demand{GeneralMilliSuns: 64_000} })
 		chain.NextBlock(time.Second)
+		running := chain.placement(types.LeaseID{Tenant: tenant, Number: 1})
+		chain.record(running, "a")
+		chain.record(running, "b")
 		return testkit.FuzzTarget{Fixture: chain.Fixture, Register: func(router grpc.Server) {
 			types.RegisterMsgServer(router, chain.msgs)
 		}}

@@ -29,6 +29,9 @@ func (k *Keeper) InitGenesis(ctx context.Context, genesis types.GenesisState) er
 	if err := k.importPlacements(ctx, genesis.Placements); err != nil {
 		return err
 	}
+	if err := k.importSnapshots(ctx, genesis); err != nil {
+		return err
+	}
 	if err := k.importNodes(ctx, genesis); err != nil {
 		return err
 	}
@@ -160,6 +163,9 @@ func (k *Keeper) ExportGenesis(ctx context.Context) (*types.GenesisState, error)
 		return nil, err
 	}
 	if err := k.exportPlacements(ctx, genesis); err != nil {
+		return nil, err
+	}
+	if err := k.exportSnapshots(ctx, genesis); err != nil {
 		return nil, err
 	}
 	err = k.Standings.Walk(ctx, nil, func(key sunstypes.NodeKey, standing types.NodeStanding) (bool, error) {

@@ -17,7 +17,7 @@ import (
 // tests and simulations, never for a block.
 func (k *Keeper) AllInvariants(ctx context.Context) error {
 	for _, check := range []func(context.Context) error{
-		k.escrowInvariant, k.capacityInvariant, k.countsInvariant, k.servicesInvariant, k.matchIndexInvariant,
+		k.escrowInvariant, k.capacityInvariant, k.countsInvariant, k.servicesInvariant, k.snapshotsInvariant, k.matchIndexInvariant,
 	} {
 		if err := check(ctx); err != nil {
 			return err

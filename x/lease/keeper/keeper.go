@@ -66,6 +66,11 @@ type Keeper struct {
 	// Evictions: node -> NodeEviction
 	Evictions collections.Map[sunstypes.NodeKey, types.NodeEviction]
 
+	// Snapshots: (tenant, number, replica, sequence) -> Snapshot
+	Snapshots collections.Map[types.SnapshotKey, types.Snapshot]
+	// ReplicaSnapshots: (tenant, number, replica) -> what is remembered of its snapshots beside them
+	ReplicaSnapshots collections.Map[types.RequestKey, types.ReplicaSnapshots]
+
 	// IndexedNodes: node -> what the match index holds of it
 	IndexedNodes collections.Map[sunstypes.NodeKey, types.IndexedNode]
 	// OperatorEntries: (bucket, operator, (price, load, number)): every matchable node
@@ -136,6 +141,11 @@ func NewKeeper(
 			sunstypes.NodeKeyCodec, codec.CollValue[types.NodeStanding](cdc)),
 		Evictions: collections.NewMap(sb, types.EvictionsPrefix, "evictions",
 			sunstypes.NodeKeyCodec, codec.CollValue[types.NodeEviction](cdc)),
+
+		Snapshots: collections.NewMap(sb, types.SnapshotsPrefix, "snapshots",
+			types.SnapshotKeyCodec, codec.CollValue[types.Snapshot](cdc)),
+		ReplicaSnapshots: collections.NewMap(sb, types.ReplicaSnapshotsPrefix, "replica_snapshots",
+			types.RequestKeyCodec, codec.CollValue[types.ReplicaSnapshots](cdc)),
 
 		IndexedNodes: collections.NewMap(sb, types.IndexedNodesPrefix, "indexed_nodes",
 			sunstypes.NodeKeyCodec, codec.CollValue[types.IndexedNode](cdc)),

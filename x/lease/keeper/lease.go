@@ -67,6 +67,8 @@ type order struct {
 	args     []string
 	env      []types.EnvVar
 	deposit  math.Int
+
+	snapshotEverySeconds, snapshotKeep uint32
 }
 
 // createLease writes a new lease, takes its deposit and queues its replicas.
@@ -93,6 +95,7 @@ func (k *Keeper) createLease(ctx context.Context, o order) (types.LeaseID, error
 			ID: id, Image: o.image.Ref(), Demand: o.demand, Replicas: o.replicas, Rules: o.rules, MaxPrice: o.maxPrice,
 			Args: o.args, Env: o.env, Status: types.LEASE_STATUS_ACTIVE, CreatedMs: now,
 			NextGeneration: 1, Revision: 1, SpecRevision: 1,
+			SnapshotEverySeconds: o.snapshotEverySeconds, SnapshotKeep: o.snapshotKeep,
 		},
 		money: types.NewMoney(o.deposit),
 	}
@@ -164,9 +167,12 @@ func (k *Keeper) updateLease(ctx context.Context, key types.LeaseKey, lease *typ
 	}
 	image, err := k.images.GetImage(ctx, lease.Image)
 	if msg.Image != "" && msg.Image != lease.Image {
-		image, err = k.leasableImage(ctx, msg.Image)
+		image, err = k.orderableImage(ctx, msg.Image, key.K1())
 	}
 	if err != nil {
+		return err
+	}
+	if err := types.ValidateSnapshotPolicy(msg.SnapshotEverySeconds, msg.SnapshotKeep); err != nil {
 		return err
 	}
 	before := *lease
@@ -184,6 +190,12 @@ func (k *Keeper) updateLease(ctx context.Context, key types.LeaseKey, lease *typ
 	}
 	if msg.MaxPrice != 0 {
 		lease.MaxPrice = msg.MaxPrice
+	}
+	if msg.SnapshotEverySeconds != 0 || msg.ClearSnapshotSchedule {
+		lease.SnapshotEverySeconds = msg.SnapshotEverySeconds
+	}
+	if msg.SnapshotKeep != 0 {
+		lease.SnapshotKeep = msg.SnapshotKeep
 	}
 	if lease.Replicas <= before.Replicas {
 		// Governance may have raised the least demand or lowered the most replicas since: the tenant of an older order must
@@ -485,14 +497,32 @@ func (k *Keeper) finishClose(ctx context.Context, b *book) error {
 	})
 }
 
-// pruneLease forgets a closed lease. Its placements were settled before it closed, so they are pruned before it or with it.
-func (k *Keeper) pruneLease(ctx context.Context, key types.LeaseKey) error {
+// pruneLeases works off the queue of closed leases to forget. The budget counts their snapshots too.
+func (k *Keeper) pruneLeases(ctx context.Context, now uint64, budget uint32) error {
+	removed := uint32(0)
+	return processCosts(ctx, k, k.LeasePruneQueue, now, budget, leaseName, &removed,
+		func(ctx context.Context, key types.LeaseKey, dueMs uint64) error {
+			return k.pruneLease(ctx, key, dueMs, &removed)
+		})
+}
+
+// pruneLease forgets a closed lease with its snapshots; one with many is looked at again in the next block. Its placements
+// were settled before it closed, so they are pruned before it or with it.
+func (k *Keeper) pruneLease(ctx context.Context, key types.LeaseKey, dueMs uint64, removed *uint32) error {
 	lease, err := k.Leases.Get(ctx, key)
 	if errors.Is(err, collections.ErrNotFound) {
 		return nil
 	}
 	if err != nil {
 		return err
+	}
+	snapshots, done, err := k.pruneSnapshots(ctx, key)
+	if err != nil {
+		return err
+	}
+	*removed = snapshots
+	if !done {
+		return k.LeasePruneQueue.Push(ctx, dueMs, key)
 	}
 	if err := k.Leases.Remove(ctx, key); err != nil {
 		return err

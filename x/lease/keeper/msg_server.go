@@ -23,7 +23,7 @@ func (m msgServer) CreateLease(ctx context.Context, msg *types.MsgCreateLease) (
 	if err != nil {
 		return nil, types.ErrInvalidID.Wrapf("tenant: %s", err)
 	}
-	image, err := m.k.leasableImage(ctx, msg.Image)
+	image, err := m.k.orderableImage(ctx, msg.Image, tenant)
 	if err != nil {
 		return nil, err
 	}
@@ -47,6 +47,9 @@ func (m msgServer) CreateLease(ctx context.Context, msg *types.MsgCreateLease) (
 	if err := types.ValidateCommand(msg.Args, msg.Env); err != nil {
 		return nil, err
 	}
+	if err := types.ValidateSnapshotPolicy(msg.SnapshotEverySeconds, msg.SnapshotKeep); err != nil {
+		return nil, err
+	}
 	if err := types.ValidateAmount(msg.Deposit); err != nil {
 		return nil, err
 	}
@@ -58,6 +61,7 @@ func (m msgServer) CreateLease(ctx context.Context, msg *types.MsgCreateLease) (
 	id, err := m.k.createLease(ctx, order{
 		tenant: tenant, image: image, demand: demand, replicas: msg.Replicas, rules: msg.Rules, maxPrice: msg.MaxPrice,
 		args: msg.Args, env: msg.Env, deposit: msg.Deposit.Amount,
+		snapshotEverySeconds: msg.SnapshotEverySeconds, snapshotKeep: msg.SnapshotKeep,
 	})
 	if err != nil {
 		return nil, err
@@ -65,8 +69,8 @@ func (m msgServer) CreateLease(ctx context.Context, msg *types.MsgCreateLease) (
 	return &types.MsgCreateLeaseResponse{Number: id.Number}, nil
 }
 
-// leasableImage finds an image that takes new leases.
-func (k *Keeper) leasableImage(ctx context.Context, ref string) (uaitypes.Image, error) {
+// orderableImage finds an image that takes new leases, of this tenant.
+func (k *Keeper) orderableImage(ctx context.Context, ref string, tenant sdk.AccAddress) (uaitypes.Image, error) {
 	image, err := k.images.GetImage(ctx, ref)
 	if err != nil {
 		return image, err
@@ -74,7 +78,7 @@ func (k *Keeper) leasableImage(ctx context.Context, ref string) (uaitypes.Image,
 	if image.Status != uaitypes.IMAGE_STATUS_PUBLISHED {
 		return image, types.ErrImageUnavailable.Wrapf("image %s is deprecated", ref)
 	}
-	return image, nil
+	return image, k.images.MayRun(ctx, image, tenant)
 }
 
 // validateOrder checks what both a new and a changed lease must satisfy.
@@ -123,7 +127,8 @@ func (m msgServer) UpdateLease(ctx context.Context, msg *types.MsgUpdateLease) (
 	if err != nil {
 		return nil, err
 	}
-	if msg.Replicas == 0 && msg.Demand == nil && msg.Image == "" && msg.MaxPrice == 0 {
+	if msg.Replicas == 0 && msg.Demand == nil && msg.Image == "" && msg.MaxPrice == 0 &&
+		msg.SnapshotEverySeconds == 0 && msg.SnapshotKeep == 0 && !msg.ClearSnapshotSchedule {
 		return nil, types.ErrNothingToUpdate.Wrapf("lease %s", lease.ID)
 	}
 	if err := m.k.updateLease(ctx, key, &lease, msg); err != nil {
@@ -235,6 +240,47 @@ func (m msgServer) MigratePlacement(ctx context.Context, msg *types.MsgMigratePl
 		return nil, err
 	}
 	return &types.MsgMigratePlacementResponse{}, nil
+}
+
+// RequestSnapshot asks for a snapshot of all replicas.
+func (m msgServer) RequestSnapshot(ctx context.Context, msg *types.MsgRequestSnapshot) (*types.MsgRequestSnapshotResponse, error) {
+	if err := m.k.requestSnapshot(ctx, types.LeaseID{Tenant: msg.Tenant, Number: msg.Number}); err != nil {
+		return nil, err
+	}
+	return &types.MsgRequestSnapshotResponse{}, nil
+}
+
+// RecordSnapshot keeps a snapshot of a placement.
+func (m msgServer) RecordSnapshot(ctx context.Context, msg *types.MsgRecordSnapshot) (*types.MsgRecordSnapshotResponse, error) {
+	key, p, err := m.k.agentPlacement(ctx, msg.Agent, msg.Placement)
+	if err != nil {
+		return nil, err
+	}
+	sequence, err := m.k.recordSnapshot(ctx, key, p, types.Snapshot{
+		Digest: msg.Digest, SizeBytes: msg.SizeBytes, TakenMs: msg.TakenMs,
+	})
+	if err != nil {
+		return nil, err
+	}
+	return &types.MsgRecordSnapshotResponse{Sequence: sequence}, nil
+}
+
+// RemoveSnapshot keeps a snapshot no longer; of a lease that has ended too.
+func (m msgServer) RemoveSnapshot(ctx context.Context, msg *types.MsgRemoveSnapshot) (*types.MsgRemoveSnapshotResponse, error) {
+	id := types.LeaseID{Tenant: msg.Tenant, Number: msg.Number}
+	if err := m.k.removeSnapshot(ctx, id, msg.Replica, msg.Sequence); err != nil {
+		return nil, err
+	}
+	return &types.MsgRemoveSnapshotResponse{}, nil
+}
+
+// RestoreSnapshot has a replica begin anew with a snapshot.
+func (m msgServer) RestoreSnapshot(ctx context.Context, msg *types.MsgRestoreSnapshot) (*types.MsgRestoreSnapshotResponse, error) {
+	id := types.LeaseID{Tenant: msg.Tenant, Number: msg.Number}
+	if err := m.k.restoreSnapshot(ctx, id, msg.Replica, msg.Sequence); err != nil {
+		return nil, err
+	}
+	return &types.MsgRestoreSnapshotResponse{}, nil
 }
 
 // UpdateParams changes the params.

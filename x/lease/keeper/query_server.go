@@ -211,7 +211,37 @@ func (q queryServer) nodePlacement(ctx context.Context, key types.PlacementKey) 
 		return types.NodePlacement{}, err
 	}
 	lease, err := q.k.Leases.Get(ctx, collections.Join(key.K1(), key.K2()))
-	return types.NodePlacement{Placement: p, Billing: billing, Args: lease.Args, Env: lease.Env}, err
+	if err != nil {
+		return types.NodePlacement{}, err
+	}
+	restore, err := q.k.restoreOf(ctx, key)
+	return types.NodePlacement{
+		Placement: p, Billing: billing, Args: lease.Args, Env: lease.Env, Restore: restore,
+		SnapshotEverySeconds: lease.SnapshotEverySeconds, SnapshotRequestMs: lease.SnapshotRequestMs,
+	}, err
+}
+
+// Snapshots lists a lease's snapshots.
+func (q queryServer) Snapshots(ctx context.Context, req *types.QuerySnapshotsRequest) (*types.QuerySnapshotsResponse, error) {
+	if req == nil {
+		return nil, status.Error(codes.InvalidArgument, "empty request")
+	}
+	lease, err := types.LeaseID{Tenant: req.Tenant, Number: req.Number}.Key()
+	if err != nil {
+		return nil, statusOf(err)
+	}
+	asked, err := paging.Bounded(req.Pagination)
+	if err != nil {
+		return nil, err
+	}
+	prefix := collections.QuadSuperPrefix[sdk.AccAddress, uint64, uint32, uint64](lease.K1(), lease.K2())
+	if req.OfReplica {
+		prefix = collections.QuadSuperPrefix3[sdk.AccAddress, uint64, uint32, uint64](lease.K1(), lease.K2(), req.Replica)
+	}
+	snapshots, page, err := query.CollectionPaginate(ctx, q.k.Snapshots, asked,
+		func(_ types.SnapshotKey, s types.Snapshot) (types.Snapshot, error) { return s, nil },
+		func(o *query.CollectionsPaginateOptions[types.SnapshotKey]) { o.Prefix = &prefix })
+	return &types.QuerySnapshotsResponse{Snapshots: snapshots, Pagination: page}, statusOf(err)
 }
 
 // Quarantine lists the items of block queues that failed.

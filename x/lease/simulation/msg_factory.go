@@ -25,6 +25,7 @@ type Nodes interface {
 // Images are the images that can be leased.
 type Images interface {
 	ExportGenesis(ctx context.Context) (*uaitypes.GenesisState, error)
+	MayRun(ctx context.Context, image uaitypes.Image, address sdk.AccAddress) error
 }
 
 // choose draws one of the items, or skips.
@@ -94,6 +95,10 @@ func MsgCreateLeaseFactory(k *keeper.Keeper, images Images, nodes Nodes) simsx.S
 		}
 		r := testData.Rand()
 		tenant := testData.AnyAccount(reporter, simsx.WithSpendableBalance())
+		if err := images.MayRun(ctx, image, tenant.Address); err != nil {
+			reporter.Skip(err.Error())
+			return nil, nil
+		}
 		replicas := uint32(1)
 		if r.Bool() {
 			replicas += uint32(r.Intn(int(params.MaxReplicas)))
@@ -114,7 +119,8 @@ func MsgCreateLeaseFactory(k *keeper.Keeper, images Images, nodes Nodes) simsx.S
 		}
 		return []simsx.SimAccount{tenant}, &types.MsgCreateLease{
 			Tenant: tenant.AddressBech32, Image: image.Ref(), Demand: &demand, Replicas: replicas, MaxPrice: maxPrice,
-			Rules:   types.PlacementRules{SpreadOperators: r.Bool()},
+			Rules:                types.PlacementRules{SpreadOperators: r.Bool()},
+			SnapshotEverySeconds: types.MinSnapshotSeconds * uint32(r.Intn(3)), SnapshotKeep: uint32(r.Intn(3)),
 			Deposit: sdk.NewCoin(sunstypes.BaseDenom, deposit),
 		}
 	}

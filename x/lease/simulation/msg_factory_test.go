@@ -120,7 +120,9 @@ func TestFactoriesMakeValidMessages(t *testing.T) {
 	factories := []simsx.SimMsgFactoryX{
 		create, create, create, start, start, start, start, simulation.MsgFundLeaseFactory(k), simulation.MsgUpdateLeaseFactory(k),
 		simulation.MsgCloseLeaseFactory(k), simulation.MsgRejectPlacementFactory(k, c.suns), simulation.MsgMigratePlacementFactory(k),
-		simulation.MsgUpdateParamsFactory(),
+		simulation.MsgUpdateParamsFactory(), simulation.MsgRequestSnapshotFactory(k),
+		simulation.MsgRecordSnapshotFactory(k, c.suns), simulation.MsgRecordSnapshotFactory(k, c.suns),
+		simulation.MsgRemoveSnapshotFactory(k), simulation.MsgRestoreSnapshotFactory(k),
 	}
 	delivered := map[string]int{}
 	for range 150 {
@@ -144,6 +146,7 @@ func TestFactoriesMakeValidMessages(t *testing.T) {
 	for _, msg := range []sdk.Msg{
 		&types.MsgCreateLease{}, &types.MsgFundLease{}, &types.MsgUpdateLease{}, &types.MsgCloseLease{},
 		&types.MsgStartPlacement{}, &types.MsgRejectPlacement{}, &types.MsgMigratePlacement{}, &types.MsgUpdateParams{},
+		&types.MsgRequestSnapshot{}, &types.MsgRecordSnapshot{}, &types.MsgRemoveSnapshot{}, &types.MsgRestoreSnapshot{},
 	} {
 		require.Greater(t, delivered[sdk.MsgTypeURL(msg)], 10, "%s of %v", sdk.MsgTypeURL(msg), delivered)
 	}
@@ -209,6 +212,14 @@ func deliver(ctx context.Context, server types.MsgServer, msg sdk.Msg) error {
 		_, err = server.RejectPlacement(ctx, m)
 	case *types.MsgMigratePlacement:
 		_, err = server.MigratePlacement(ctx, m)
+	case *types.MsgRequestSnapshot:
+		_, err = server.RequestSnapshot(ctx, m)
+	case *types.MsgRecordSnapshot:
+		_, err = server.RecordSnapshot(ctx, m)
+	case *types.MsgRemoveSnapshot:
+		_, err = server.RemoveSnapshot(ctx, m)
+	case *types.MsgRestoreSnapshot:
+		_, err = server.RestoreSnapshot(ctx, m)
 	case *types.MsgUpdateParams:
 		_, err = server.UpdateParams(ctx, m)
 	default:

@@ -17,6 +17,10 @@ func RegisterLegacyAminoCodec(cdc *codec.LegacyAmino) {
 	legacy.RegisterAminoMsg(cdc, &MsgStartPlacement{}, "isun/lease/MsgStartPlacement")
 	legacy.RegisterAminoMsg(cdc, &MsgRejectPlacement{}, "isun/lease/MsgRejectPlacement")
 	legacy.RegisterAminoMsg(cdc, &MsgMigratePlacement{}, "isun/lease/MsgMigratePlacement")
+	legacy.RegisterAminoMsg(cdc, &MsgRequestSnapshot{}, "isun/lease/MsgRequestSnapshot")
+	legacy.RegisterAminoMsg(cdc, &MsgRecordSnapshot{}, "isun/lease/MsgRecordSnapshot")
+	legacy.RegisterAminoMsg(cdc, &MsgRemoveSnapshot{}, "isun/lease/MsgRemoveSnapshot")
+	legacy.RegisterAminoMsg(cdc, &MsgRestoreSnapshot{}, "isun/lease/MsgRestoreSnapshot")
 	legacy.RegisterAminoMsg(cdc, &MsgUpdateParams{}, "isun/x/lease/MsgUpdateParams")
 	legacy.RegisterAminoMsg(cdc, &MsgRetryQuarantined{}, "isun/x/lease/MsgRetryQuarantined")
 	cdc.RegisterConcrete(Params{}, "isun/x/lease/Params", nil)
@@ -28,6 +32,7 @@ func RegisterInterfaces(registry codectypes.InterfaceRegistry) {
 		&MsgCreateLease{}, &MsgFundLease{}, &MsgUpdateLease{}, &MsgCloseLease{},
 		&MsgStartPlacement{}, &MsgRejectPlacement{}, &MsgMigratePlacement{}, &MsgUpdateParams{},
 		&MsgRetryQuarantined{},
+		&MsgRequestSnapshot{}, &MsgRecordSnapshot{}, &MsgRemoveSnapshot{}, &MsgRestoreSnapshot{},
 	)
 	msgservice.RegisterMsgServiceDesc(registry, &_Msg_serviceDesc)
 }

@@ -1463,6 +1463,314 @@ func (m *EventPeriodSettled) GetReturned() string {
 	return ""
 }
 
+// EventSnapshotRequested: a tenant asked for a snapshot of all replicas.
+type EventSnapshotRequested struct {
+	Tenant string `protobuf:"bytes,1,opt,name=tenant,proto3" json:"tenant,omitempty"`
+	Number uint64 `protobuf:"varint,2,opt,name=number,proto3" json:"number,omitempty"`
+}
+
+func (m *EventSnapshotRequested) Reset()         { *m = EventSnapshotRequested{} }
+func (m *EventSnapshotRequested) String() string { return proto.CompactTextString(m) }
+func (*EventSnapshotRequested) ProtoMessage()    {}
+func (*EventSnapshotRequested) Descriptor() ([]byte, []int) {
+	return fileDescriptor_74c5f49570f08938, []int{20}
+}
+func (m *EventSnapshotRequested) XXX_Unmarshal(b []byte) error {
+	return m.Unmarshal(b)
+}
+func (m *EventSnapshotRequested) XXX_Marshal(b []byte, deterministic bool) ([]byte, error) {
+	if deterministic {
+		return xxx_messageInfo_EventSnapshotRequested.Marshal(b, m, deterministic)
+	} else {
+		b = b[:cap(b)]
+		n, err := m.MarshalToSizedBuffer(b)
+		if err != nil {
+			return nil, err
+		}
+		return b[:n], nil
+	}
+}
+func (m *EventSnapshotRequested) XXX_Merge(src proto.Message) {
+	xxx_messageInfo_EventSnapshotRequested.Merge(m, src)
+}
+func (m *EventSnapshotRequested) XXX_Size() int {
+	return m.Size()
+}
+func (m *EventSnapshotRequested) XXX_DiscardUnknown() {
+	xxx_messageInfo_EventSnapshotRequested.DiscardUnknown(m)
+}
+
+var xxx_messageInfo_EventSnapshotRequested proto.InternalMessageInfo
+
+func (m *EventSnapshotRequested) GetTenant() string {
+	if m != nil {
+		return m.Tenant
+	}
+	return ""
+}
+
+func (m *EventSnapshotRequested) GetNumber() uint64 {
+	if m != nil {
+		return m.Number
+	}
+	return 0
+}
+
+// EventSnapshotRecorded: the volumes of a placement were saved.
+type EventSnapshotRecorded struct {
+	Tenant     string `protobuf:"bytes,1,opt,name=tenant,proto3" json:"tenant,omitempty"`
+	Number     uint64 `protobuf:"varint,2,opt,name=number,proto3" json:"number,omitempty"`
+	Replica    uint32 `protobuf:"varint,3,opt,name=replica,proto3" json:"replica,omitempty"`
+	Sequence   uint64 `protobuf:"varint,4,opt,name=sequence,proto3" json:"sequence,omitempty"`
+	Generation uint64 `protobuf:"varint,5,opt,name=generation,proto3" json:"generation,omitempty"`
+	Operator   string `protobuf:"bytes,6,opt,name=operator,proto3" json:"operator,omitempty"`
+	Node       uint64 `protobuf:"varint,7,opt,name=node,proto3" json:"node,omitempty"`
+	Digest     string `protobuf:"bytes,8,opt,name=digest,proto3" json:"digest,omitempty"`
+	SizeBytes  uint64 `protobuf:"varint,9,opt,name=size_bytes,json=sizeBytes,proto3" json:"size_bytes,omitempty"`
+}
+
+func (m *EventSnapshotRecorded) Reset()         { *m = EventSnapshotRecorded{} }
+func (m *EventSnapshotRecorded) String() string { return proto.CompactTextString(m) }
+func (*EventSnapshotRecorded) ProtoMessage()    {}
+func (*EventSnapshotRecorded) Descriptor() ([]byte, []int) {
+	return fileDescriptor_74c5f49570f08938, []int{21}
+}
+func (m *EventSnapshotRecorded) XXX_Unmarshal(b []byte) error {
+	return m.Unmarshal(b)
+}
+func (m *EventSnapshotRecorded) XXX_Marshal(b []byte, deterministic bool) ([]byte, error) {
+	if deterministic {
+		return xxx_messageInfo_EventSnapshotRecorded.Marshal(b, m, deterministic)
+	} else {
+		b = b[:cap(b)]
+		n, err := m.MarshalToSizedBuffer(b)
+		if err != nil {
+			return nil, err
+		}
+		return b[:n], nil
+	}
+}
+func (m *EventSnapshotRecorded) XXX_Merge(src proto.Message) {
+	xxx_messageInfo_EventSnapshotRecorded.Merge(m, src)
+}
+func (m *EventSnapshotRecorded) XXX_Size() int {
+	return m.Size()
+}
+func (m *EventSnapshotRecorded) XXX_DiscardUnknown() {
+	xxx_messageInfo_EventSnapshotRecorded.DiscardUnknown(m)
+}
+
+var xxx_messageInfo_EventSnapshotRecorded proto.InternalMessageInfo
+
+func (m *EventSnapshotRecorded) GetTenant() string {
+	if m != nil {
+		return m.Tenant
+	}
+	return ""
+}
+
+func (m *EventSnapshotRecorded) GetNumber() uint64 {
+	if m != nil {
+		return m.Number
+	}
+	return 0
+}
+
+func (m *EventSnapshotRecorded) GetReplica() uint32 {
+	if m != nil {
+		return m.Replica
+	}
+	return 0
+}
+
+func (m *EventSnapshotRecorded) GetSequence() uint64 {
+	if m != nil {
+		return m.Sequence
+	}
+	return 0
+}
+
+func (m *EventSnapshotRecorded) GetGeneration() uint64 {
+	if m != nil {
+		return m.Generation
+	}
+	return 0
+}
+
+func (m *EventSnapshotRecorded) GetOperator() string {
+	if m != nil {
+		return m.Operator
+	}
+	return ""
+}
+
+func (m *EventSnapshotRecorded) GetNode() uint64 {
+	if m != nil {
+		return m.Node
+	}
+	return 0
+}
+
+func (m *EventSnapshotRecorded) GetDigest() string {
+	if m != nil {
+		return m.Digest
+	}
+	return ""
+}
+
+func (m *EventSnapshotRecorded) GetSizeBytes() uint64 {
+	if m != nil {
+		return m.SizeBytes
+	}
+	return 0
+}
+
+// EventSnapshotRemoved: a snapshot is kept no longer.
+type EventSnapshotRemoved struct {
+	Tenant   string `protobuf:"bytes,1,opt,name=tenant,proto3" json:"tenant,omitempty"`
+	Number   uint64 `protobuf:"varint,2,opt,name=number,proto3" json:"number,omitempty"`
+	Replica  uint32 `protobuf:"varint,3,opt,name=replica,proto3" json:"replica,omitempty"`
+	Sequence uint64 `protobuf:"varint,4,opt,name=sequence,proto3" json:"sequence,omitempty"`
+	Digest   string `protobuf:"bytes,5,opt,name=digest,proto3" json:"digest,omitempty"`
+}
+
+func (m *EventSnapshotRemoved) Reset()         { *m = EventSnapshotRemoved{} }
+func (m *EventSnapshotRemoved) String() string { return proto.CompactTextString(m) }
+func (*EventSnapshotRemoved) ProtoMessage()    {}
+func (*EventSnapshotRemoved) Descriptor() ([]byte, []int) {
+	return fileDescriptor_74c5f49570f08938, []int{22}
+}
+func (m *EventSnapshotRemoved) XXX_Unmarshal(b []byte) error {
+	return m.Unmarshal(b)
+}
+func (m *EventSnapshotRemoved) XXX_Marshal(b []byte, deterministic bool) ([]byte, error) {
+	if deterministic {
+		return xxx_messageInfo_EventSnapshotRemoved.Marshal(b, m, deterministic)
+	} else {
+		b = b[:cap(b)]
+		n, err := m.MarshalToSizedBuffer(b)
+		if err != nil {
+			return nil, err
+		}
+		return b[:n], nil
+	}
+}
+func (m *EventSnapshotRemoved) XXX_Merge(src proto.Message) {
+	xxx_messageInfo_EventSnapshotRemoved.Merge(m, src)
+}
+func (m *EventSnapshotRemoved) XXX_Size() int {
+	return m.Size()
+}
+func (m *EventSnapshotRemoved) XXX_DiscardUnknown() {
+	xxx_messageInfo_EventSnapshotRemoved.DiscardUnknown(m)
+}
+
+var xxx_messageInfo_EventSnapshotRemoved proto.InternalMessageInfo
+
+func (m *EventSnapshotRemoved) GetTenant() string {
+	if m != nil {
+		return m.Tenant
+	}
+	return ""
+}
+
+func (m *EventSnapshotRemoved) GetNumber() uint64 {
+	if m != nil {
+		return m.Number
+	}
+	return 0
+}
+
+func (m *EventSnapshotRemoved) GetReplica() uint32 {
+	if m != nil {
+		return m.Replica
+	}
+	return 0
+}
+
+func (m *EventSnapshotRemoved) GetSequence() uint64 {
+	if m != nil {
+		return m.Sequence
+	}
+	return 0
+}
+
+func (m *EventSnapshotRemoved) GetDigest() string {
+	if m != nil {
+		return m.Digest
+	}
+	return ""
+}
+
+// EventSnapshotRestoring: a replica will begin with a snapshot.
+type EventSnapshotRestoring struct {
+	Tenant   string `protobuf:"bytes,1,opt,name=tenant,proto3" json:"tenant,omitempty"`
+	Number   uint64 `protobuf:"varint,2,opt,name=number,proto3" json:"number,omitempty"`
+	Replica  uint32 `protobuf:"varint,3,opt,name=replica,proto3" json:"replica,omitempty"`
+	Sequence uint64 `protobuf:"varint,4,opt,name=sequence,proto3" json:"sequence,omitempty"`
+}
+
+func (m *EventSnapshotRestoring) Reset()         { *m = EventSnapshotRestoring{} }
+func (m *EventSnapshotRestoring) String() string { return proto.CompactTextString(m) }
+func (*EventSnapshotRestoring) ProtoMessage()    {}
+func (*EventSnapshotRestoring) Descriptor() ([]byte, []int) {
+	return fileDescriptor_74c5f49570f08938, []int{23}
+}
+func (m *EventSnapshotRestoring) XXX_Unmarshal(b []byte) error {
+	return m.Unmarshal(b)
+}
+func (m *EventSnapshotRestoring) XXX_Marshal(b []byte, deterministic bool) ([]byte, error) {
+	if deterministic {
+		return xxx_messageInfo_EventSnapshotRestoring.Marshal(b, m, deterministic)
+	} else {
+		b = b[:cap(b)]
+		n, err := m.MarshalToSizedBuffer(b)
+		if err != nil {
+			return nil, err
+		}
+		return b[:n], nil
+	}
+}
+func (m *EventSnapshotRestoring) XXX_Merge(src proto.Message) {
+	xxx_messageInfo_EventSnapshotRestoring.Merge(m, src)
+}
+func (m *EventSnapshotRestoring) XXX_Size() int {
+	return m.Size()
+}
+func (m *EventSnapshotRestoring) XXX_DiscardUnknown() {
+	xxx_messageInfo_EventSnapshotRestoring.DiscardUnknown(m)
+}
+
+var xxx_messageInfo_EventSnapshotRestoring proto.InternalMessageInfo
+
+func (m *EventSnapshotRestoring) GetTenant() string {
+	if m != nil {
+		return m.Tenant
+	}
+	return ""
+}
+
+func (m *EventSnapshotRestoring) GetNumber() uint64 {
+	if m != nil {
+		return m.Number
+	}
+	return 0
+}
+
+func (m *EventSnapshotRestoring) GetReplica() uint32 {
+	if m != nil {
+		return m.Replica
+	}
+	return 0
+}
+
+func (m *EventSnapshotRestoring) GetSequence() uint64 {
+	if m != nil {
+		return m.Sequence
+	}
+	return 0
+}
+
 // EventNodeBackedOff: a node that failed to start a placement pauses.
 type EventNodeBackedOff struct {
 	Operator string `protobuf:"bytes,1,opt,name=operator,proto3" json:"operator,omitempty"`
@@ -1474,7 +1782,7 @@ func (m *EventNodeBackedOff) Reset()         { *m = EventNodeBackedOff{} }
 func (m *EventNodeBackedOff) String() string { return proto.CompactTextString(m) }
 func (*EventNodeBackedOff) ProtoMessage()    {}
 func (*EventNodeBackedOff) Descriptor() ([]byte, []int) {
-	return fileDescriptor_74c5f49570f08938, []int{20}
+	return fileDescriptor_74c5f49570f08938, []int{24}
 }
 func (m *EventNodeBackedOff) XXX_Unmarshal(b []byte) error {
 	return m.Unmarshal(b)
@@ -1533,7 +1841,7 @@ func (m *EventParamsUpdated) Reset()         { *m = EventParamsUpdated{} }
 func (m *EventParamsUpdated) String() string { return proto.CompactTextString(m) }
 func (*EventParamsUpdated) ProtoMessage()    {}
 func (*EventParamsUpdated) Descriptor() ([]byte, []int) {
-	return fileDescriptor_74c5f49570f08938, []int{21}
+	return fileDescriptor_74c5f49570f08938, []int{25}
 }
 func (m *EventParamsUpdated) XXX_Unmarshal(b []byte) error {
 	return m.Unmarshal(b)
@@ -1581,7 +1889,7 @@ func (m *EventItemQuarantined) Reset()         { *m = EventItemQuarantined{} }
 func (m *EventItemQuarantined) String() string { return proto.CompactTextString(m) }
 func (*EventItemQuarantined) ProtoMessage()    {}
 func (*EventItemQuarantined) Descriptor() ([]byte, []int) {
-	return fileDescriptor_74c5f49570f08938, []int{22}
+	return fileDescriptor_74c5f49570f08938, []int{26}
 }
 func (m *EventItemQuarantined) XXX_Unmarshal(b []byte) error {
 	return m.Unmarshal(b)
@@ -1649,7 +1957,7 @@ func (m *EventQuarantinedItemRetried) Reset()         { *m = EventQuarantinedIte
 func (m *EventQuarantinedItemRetried) String() string { return proto.CompactTextString(m) }
 func (*EventQuarantinedItemRetried) ProtoMessage()    {}
 func (*EventQuarantinedItemRetried) Descriptor() ([]byte, []int) {
-	return fileDescriptor_74c5f49570f08938, []int{23}
+	return fileDescriptor_74c5f49570f08938, []int{27}
 }
 func (m *EventQuarantinedItemRetried) XXX_Unmarshal(b []byte) error {
 	return m.Unmarshal(b)
@@ -1720,6 +2028,10 @@ func init() {
 	proto.RegisterType((*EventPlacementEnded)(nil), "isun.lease.v1.EventPlacementEnded")
 	proto.RegisterType((*EventPeriodReserved)(nil), "isun.lease.v1.EventPeriodReserved")
 	proto.RegisterType((*EventPeriodSettled)(nil), "isun.lease.v1.EventPeriodSettled")
+	proto.RegisterType((*EventSnapshotRequested)(nil), "isun.lease.v1.EventSnapshotRequested")
+	proto.RegisterType((*EventSnapshotRecorded)(nil), "isun.lease.v1.EventSnapshotRecorded")
+	proto.RegisterType((*EventSnapshotRemoved)(nil), "isun.lease.v1.EventSnapshotRemoved")
+	proto.RegisterType((*EventSnapshotRestoring)(nil), "isun.lease.v1.EventSnapshotRestoring")
 	proto.RegisterType((*EventNodeBackedOff)(nil), "isun.lease.v1.EventNodeBackedOff")
 	proto.RegisterType((*EventParamsUpdated)(nil), "isun.lease.v1.EventParamsUpdated")
 	proto.RegisterType((*EventItemQuarantined)(nil), "isun.lease.v1.EventItemQuarantined")
@@ -1729,64 +2041,70 @@ func init() {
 func init() { proto.RegisterFile("isun/lease/v1/events.proto", fileDescriptor_74c5f49570f08938) }
 
 var fileDescriptor_74c5f49570f08938 = []byte{
-	// 898 bytes of a gzipped FileDescriptorProto
-	0x1f, 0x8b, 0x08, 0x00, 0x00, 0x00, 0x00, 0x00, 0x02, 0xff, 0xcc, 0x57, 0xcd, 0x6e, 0xe4, 0x44,
-	0x10, 0x8e, 0xb3, 0xf3, 0x13, 0x37, 0x0a, 0x02, 0x13, 0x22, 0x6f, 0x96, 0x1d, 0xa2, 0x3e, 0x45,
-	0x1c, 0x26, 0xec, 0xf2, 0x06, 0x49, 0x66, 0x25, 0x24, 0x06, 0x66, 0x3b, 0xe2, 0x02, 0xd2, 0x8e,
-	0x3a, 0x76, 0x65, 0xa6, 0xc1, 0xee, 0xf6, 0xf6, 0xcf, 0x28, 0x73, 0x83, 0x37, 0xe0, 0x86, 0xc4,
-	0x95, 0x2b, 0x07, 0x78, 0x0b, 0x0e, 0x1c, 0xf6, 0xc8, 0x11, 0x25, 0x12, 0xcf, 0x81, 0xba, 0xdd,
-	0xf6, 0xd8, 0xbb, 0xe2, 0x62, 0x45, 0xa3, 0xbd, 0xf9, 0xeb, 0x9f, 0xaa, 0xaf, 0xbf, 0xea, 0xaa,
-	0x6a, 0xa3, 0x23, 0xa6, 0x0c, 0x3f, 0xcd, 0x80, 0x2a, 0x38, 0x5d, 0x3d, 0x39, 0x85, 0x15, 0x70,
-	0xad, 0xc6, 0x85, 0x14, 0x5a, 0x44, 0xfb, 0x76, 0x6e, 0xec, 0xe6, 0xc6, 0xab, 0x27, 0x47, 0x8f,
-	0xdb, 0x4b, 0x8b, 0x8c, 0x26, 0x90, 0x03, 0xd7, 0xe5, 0x6a, 0xfc, 0x5b, 0x80, 0xde, 0x9f, 0xd8,
-	0xed, 0x5f, 0xd8, 0x15, 0xe7, 0x12, 0xa8, 0x86, 0x34, 0x3a, 0x44, 0x03, 0x0d, 0x9c, 0x72, 0x1d,
-	0x07, 0xc7, 0xc1, 0x49, 0x48, 0x3c, 0xb2, 0xe3, 0xdc, 0xe4, 0x57, 0x20, 0xe3, 0xdd, 0xe3, 0xe0,
-	0xa4, 0x47, 0x3c, 0x8a, 0x0e, 0x50, 0x9f, 0xe5, 0x74, 0x01, 0xf1, 0x03, 0xb7, 0xbc, 0x04, 0xd1,
-	0x11, 0xda, 0x93, 0x50, 0x64, 0x2c, 0xa1, 0x2a, 0xee, 0x1d, 0x07, 0x27, 0xfb, 0xa4, 0xc6, 0xd1,
-	0x23, 0x14, 0xe6, 0xf4, 0x66, 0x5e, 0x48, 0x96, 0x40, 0xdc, 0x77, 0xc6, 0xf6, 0x72, 0x7a, 0x33,
-	0xb3, 0x38, 0x8a, 0xd1, 0x30, 0x85, 0x42, 0x28, 0xa6, 0xe3, 0x81, 0x33, 0x58, 0x41, 0x2c, 0xd1,
-	0x7b, 0x1b, 0xb6, 0xcf, 0x0c, 0x4f, 0x3b, 0x90, 0x3d, 0x44, 0x83, 0x6b, 0xbb, 0x53, 0x7a, 0xb6,
-	0x1e, 0xd9, 0x71, 0x9a, 0x0b, 0xc3, 0xb5, 0x23, 0x1b, 0x12, 0x8f, 0xf0, 0xbc, 0xa9, 0xd0, 0xd7,
-	0x45, 0xda, 0x49, 0x21, 0xa7, 0xc5, 0x8a, 0x29, 0x26, 0xb8, 0x73, 0xdb, 0x23, 0x35, 0xc6, 0x17,
-	0x28, 0x6a, 0x38, 0xe0, 0xd7, 0x9d, 0x8e, 0x85, 0x27, 0xe8, 0x83, 0x8d, 0x95, 0x4b, 0xa3, 0x0a,
-	0xe8, 0x64, 0xe6, 0xbc, 0x79, 0x5a, 0x02, 0xca, 0xe4, 0x1d, 0x8c, 0x7c, 0xdb, 0xba, 0x54, 0x99,
-	0x50, 0x8c, 0x2f, 0xba, 0xc4, 0x49, 0x02, 0x55, 0x5e, 0xb0, 0x90, 0x78, 0x84, 0x5f, 0x34, 0xef,
-	0x80, 0x35, 0xde, 0x35, 0x1c, 0xa5, 0xd0, 0xde, 0x7a, 0x8d, 0xf1, 0x59, 0xd3, 0xfe, 0x4c, 0x1a,
-	0xde, 0x41, 0x80, 0x17, 0x3e, 0xa4, 0x04, 0x5e, 0x1a, 0x50, 0xfa, 0xb9, 0x01, 0xd3, 0x81, 0x65,
-	0x8c, 0x86, 0x3e, 0x61, 0x1c, 0xc9, 0x7d, 0x52, 0x41, 0xfc, 0x7b, 0x80, 0x3e, 0x6c, 0x3a, 0x98,
-	0x09, 0xa5, 0x0b, 0xc1, 0xef, 0xd3, 0x87, 0xd5, 0x88, 0x6a, 0x0d, 0x79, 0xa1, 0xeb, 0xf4, 0xad,
-	0x70, 0xf4, 0xd0, 0xea, 0xa7, 0xe5, 0x7a, 0x9e, 0x2b, 0x9f, 0xbd, 0x43, 0x87, 0xa7, 0xaa, 0x11,
-	0xb6, 0x41, 0x2b, 0x6c, 0xd5, 0x9d, 0x20, 0x76, 0xdd, 0x33, 0x80, 0x19, 0x65, 0x9d, 0x72, 0xd7,
-	0xe7, 0xe8, 0x83, 0x56, 0x8e, 0xfe, 0x5b, 0xe9, 0x31, 0xab, 0xea, 0xdb, 0x94, 0xea, 0x64, 0x79,
-	0xaf, 0x7a, 0x8c, 0x10, 0x5a, 0x00, 0x07, 0x49, 0xb5, 0x4d, 0xe2, 0x9e, 0xdb, 0xd5, 0x18, 0xb1,
-	0x7a, 0x89, 0xc2, 0x02, 0x21, 0x9d, 0x26, 0x21, 0xa9, 0x71, 0x14, 0xa1, 0x1e, 0x17, 0x29, 0x38,
-	0x49, 0x7a, 0xc4, 0x7d, 0xdb, 0xa2, 0x59, 0x96, 0xbf, 0xa1, 0x1b, 0x2c, 0x41, 0xf4, 0x18, 0xa1,
-	0x9c, 0x65, 0x19, 0x9b, 0x2b, 0xc3, 0x55, 0xbc, 0xe7, 0xa6, 0x42, 0x37, 0x72, 0x69, 0xb8, 0xc2,
-	0x7f, 0xbc, 0x71, 0xd0, 0x4b, 0x4d, 0xa5, 0x7e, 0x9b, 0x0f, 0x8a, 0x7f, 0xac, 0x38, 0x4f, 0x78,
-	0x5a, 0x08, 0xc6, 0xb5, 0x3a, 0x5f, 0x52, 0xbe, 0xd8, 0x26, 0x67, 0xfc, 0x4b, 0x80, 0x0e, 0xdb,
-	0xba, 0x11, 0xf8, 0x0e, 0x92, 0xed, 0x0a, 0xb7, 0x49, 0x8d, 0x7e, 0x2b, 0x35, 0x7e, 0x7d, 0x83,
-	0xdc, 0x85, 0xa4, 0x8c, 0x77, 0x29, 0x9a, 0xdd, 0xc9, 0x7d, 0x8c, 0xde, 0x49, 0x81, 0xa6, 0x19,
-	0xe3, 0xb0, 0xc9, 0x6a, 0x54, 0x0d, 0x4d, 0x15, 0xfe, 0x2b, 0xf0, 0x1d, 0xa6, 0x66, 0x39, 0xe9,
-	0xd4, 0x7f, 0xbb, 0x53, 0xfc, 0xb4, 0xa5, 0xdf, 0xbb, 0x4f, 0xe3, 0x71, 0xeb, 0xad, 0x33, 0x9e,
-	0xf0, 0x94, 0xb8, 0xf9, 0x4a, 0x59, 0x5b, 0xa7, 0x5c, 0x1b, 0xb4, 0x27, 0x2a, 0xaf, 0xe4, 0xd0,
-	0xe1, 0xa9, 0xc2, 0x3f, 0xd7, 0xc7, 0x01, 0xc9, 0x44, 0x4a, 0x40, 0x81, 0x5c, 0x6d, 0xfb, 0x3a,
-	0xf8, 0x62, 0xd6, 0x6f, 0x15, 0xb3, 0x1f, 0x76, 0x7d, 0xf7, 0x28, 0x99, 0x5d, 0x82, 0xd6, 0xd9,
-	0x56, 0x89, 0xc5, 0x68, 0xa8, 0x20, 0x11, 0x3c, 0xad, 0x8b, 0xbb, 0x87, 0xad, 0xd4, 0x1f, 0xbc,
-	0x96, 0xfa, 0x07, 0xa8, 0x4f, 0x4d, 0xca, 0xb4, 0xab, 0x67, 0x21, 0x29, 0x81, 0x63, 0x21, 0xd6,
-	0x34, 0xd3, 0x6b, 0x57, 0xcc, 0x42, 0x52, 0xc1, 0xb2, 0x07, 0x6b, 0x23, 0x39, 0xa4, 0x71, 0x58,
-	0xf5, 0xe0, 0x12, 0xe3, 0xb9, 0x57, 0xe0, 0x4b, 0x91, 0xc2, 0x19, 0x4d, 0xbe, 0x87, 0xf4, 0xab,
-	0xeb, 0xeb, 0x96, 0xf7, 0xe0, 0x7f, 0x0a, 0xcf, 0x6e, 0xa3, 0xc2, 0x3e, 0x44, 0x7b, 0x86, 0x6b,
-	0x96, 0xd9, 0xe8, 0x97, 0x8f, 0xae, 0xa1, 0xc3, 0x53, 0x85, 0x9f, 0x56, 0x12, 0x53, 0x49, 0x73,
-	0x55, 0xbd, 0xea, 0x3e, 0x42, 0x21, 0x35, 0x7a, 0x29, 0x24, 0xd3, 0x6b, 0xef, 0x61, 0x33, 0x80,
-	0x39, 0x3a, 0x70, 0x7b, 0x3e, 0xd7, 0x90, 0x3f, 0x37, 0x54, 0x52, 0xae, 0x99, 0x6f, 0xb9, 0x3e,
-	0x00, 0xc1, 0xeb, 0xaf, 0xe2, 0x97, 0xb6, 0xf1, 0x3b, 0x4e, 0x21, 0x29, 0x81, 0x25, 0xca, 0x34,
-	0xe4, 0xbe, 0x81, 0xb9, 0x6f, 0xbb, 0x12, 0xa4, 0x14, 0xd2, 0xbf, 0x3c, 0x4b, 0x80, 0xe7, 0xe8,
-	0x91, 0xf3, 0xd7, 0xf0, 0x65, 0x5d, 0xdb, 0x06, 0xca, 0xee, 0xc3, 0xed, 0xd9, 0xc5, 0x9f, 0xb7,
-	0xa3, 0xe0, 0xd5, 0xed, 0x28, 0xf8, 0xe7, 0x76, 0x14, 0xfc, 0x74, 0x37, 0xda, 0x79, 0x75, 0x37,
-	0xda, 0xf9, 0xfb, 0x6e, 0xb4, 0xf3, 0xcd, 0x27, 0x0b, 0xa6, 0x97, 0xe6, 0x6a, 0x9c, 0x88, 0xfc,
-	0xd4, 0xe6, 0x58, 0x22, 0x18, 0xdf, 0x7c, 0xdc, 0xf8, 0xff, 0x09, 0xbd, 0x2e, 0x40, 0x5d, 0x0d,
-	0xdc, 0x9f, 0xc4, 0x67, 0xff, 0x05, 0x00, 0x00, 0xff, 0xff, 0x72, 0xec, 0x13, 0xc6, 0x95, 0x0c,
-	0x00, 0x00,
+	// 1008 bytes of a gzipped FileDescriptorProto
+	0x1f, 0x8b, 0x08, 0x00, 0x00, 0x00, 0x00, 0x00, 0x02, 0xff, 0xcc, 0x57, 0x4f, 0x6f, 0xe4, 0x34,
+	0x14, 0x6f, 0xba, 0xf3, 0xa7, 0x31, 0x2a, 0x82, 0x50, 0xaa, 0x6c, 0x97, 0x1d, 0x2a, 0x9f, 0x2a,
+	0x0e, 0x53, 0x76, 0xf9, 0x06, 0xfd, 0xb3, 0x02, 0x89, 0x81, 0x59, 0x8f, 0xb8, 0x80, 0xb4, 0x23,
+	0x37, 0x79, 0x9d, 0x31, 0x24, 0x76, 0xd6, 0x76, 0x46, 0x1d, 0x0e, 0x08, 0x24, 0x3e, 0x00, 0x07,
+	0x24, 0x24, 0xae, 0x5c, 0x39, 0xc0, 0xb7, 0xe0, 0xc0, 0x61, 0x8f, 0x1c, 0x51, 0x2b, 0xf1, 0x39,
+	0x90, 0x1d, 0x27, 0x93, 0xb4, 0xda, 0x3d, 0x44, 0xa3, 0xd1, 0xde, 0xf2, 0x7b, 0x71, 0xde, 0xfb,
+	0xf9, 0xf7, 0xf2, 0xde, 0xb3, 0xd1, 0x01, 0x53, 0x39, 0x3f, 0x4e, 0x80, 0x2a, 0x38, 0x5e, 0x3c,
+	0x3a, 0x86, 0x05, 0x70, 0xad, 0x86, 0x99, 0x14, 0x5a, 0x04, 0xbb, 0xe6, 0xdd, 0xd0, 0xbe, 0x1b,
+	0x2e, 0x1e, 0x1d, 0x3c, 0x6c, 0x2e, 0xcd, 0x12, 0x1a, 0x41, 0x0a, 0x5c, 0x17, 0xab, 0xf1, 0xef,
+	0x1e, 0x7a, 0xfb, 0xdc, 0x7c, 0xfe, 0xa9, 0x59, 0x71, 0x2a, 0x81, 0x6a, 0x88, 0x83, 0x7d, 0xd4,
+	0xd3, 0xc0, 0x29, 0xd7, 0xa1, 0x77, 0xe8, 0x1d, 0xf9, 0xc4, 0x21, 0x63, 0xe7, 0x79, 0x7a, 0x01,
+	0x32, 0xdc, 0x3e, 0xf4, 0x8e, 0x3a, 0xc4, 0xa1, 0x60, 0x0f, 0x75, 0x59, 0x4a, 0x67, 0x10, 0xde,
+	0xb3, 0xcb, 0x0b, 0x10, 0x1c, 0xa0, 0x1d, 0x09, 0x59, 0xc2, 0x22, 0xaa, 0xc2, 0xce, 0xa1, 0x77,
+	0xb4, 0x4b, 0x2a, 0x1c, 0x3c, 0x40, 0x7e, 0x4a, 0xaf, 0xa6, 0x99, 0x64, 0x11, 0x84, 0x5d, 0xeb,
+	0x6c, 0x27, 0xa5, 0x57, 0x63, 0x83, 0x83, 0x10, 0xf5, 0x63, 0xc8, 0x84, 0x62, 0x3a, 0xec, 0x59,
+	0x87, 0x25, 0xc4, 0x12, 0xbd, 0xb5, 0x62, 0xfb, 0x24, 0xe7, 0x71, 0x0b, 0xb2, 0xfb, 0xa8, 0x77,
+	0x69, 0xbe, 0x94, 0x8e, 0xad, 0x43, 0xc6, 0x4e, 0x53, 0x91, 0x73, 0x6d, 0xc9, 0xfa, 0xc4, 0x21,
+	0x3c, 0xad, 0x2b, 0xf4, 0x45, 0x16, 0xb7, 0x52, 0xc8, 0x6a, 0xb1, 0x60, 0x8a, 0x09, 0x6e, 0xc3,
+	0x76, 0x48, 0x85, 0xf1, 0x19, 0x0a, 0x6a, 0x01, 0xf8, 0x65, 0xab, 0x6d, 0xe1, 0x73, 0xf4, 0xce,
+	0xca, 0xcb, 0x24, 0x57, 0x19, 0xb4, 0x72, 0x73, 0x5a, 0xdf, 0x2d, 0x01, 0x95, 0xa7, 0x2d, 0x9c,
+	0x7c, 0xd5, 0xf8, 0xa9, 0x12, 0xa1, 0x18, 0x9f, 0xb5, 0xc9, 0x93, 0x04, 0xaa, 0x9c, 0x60, 0x3e,
+	0x71, 0x08, 0x3f, 0xab, 0xff, 0x03, 0xc6, 0x79, 0xdb, 0x74, 0x14, 0x42, 0x3b, 0xef, 0x15, 0xc6,
+	0x27, 0x75, 0xff, 0x63, 0x99, 0xf3, 0x16, 0x02, 0x3c, 0x73, 0x29, 0x25, 0xf0, 0x3c, 0x07, 0xa5,
+	0x9f, 0xe6, 0x90, 0xb7, 0x60, 0x19, 0xa2, 0xbe, 0x2b, 0x18, 0x4b, 0x72, 0x97, 0x94, 0x10, 0xff,
+	0xe1, 0xa1, 0x77, 0xeb, 0x01, 0xc6, 0x42, 0xe9, 0x4c, 0xf0, 0x75, 0xc6, 0x30, 0x1a, 0x51, 0xad,
+	0x21, 0xcd, 0x74, 0x55, 0xbe, 0x25, 0x0e, 0xee, 0x1b, 0xfd, 0xb4, 0x5c, 0x4e, 0x53, 0xe5, 0xaa,
+	0xb7, 0x6f, 0xf1, 0x48, 0xd5, 0xd2, 0xd6, 0x6b, 0xa4, 0xad, 0xfc, 0x27, 0x88, 0x59, 0xf7, 0x04,
+	0x60, 0x4c, 0x59, 0xab, 0xda, 0x75, 0x35, 0x7a, 0xaf, 0x51, 0xa3, 0xff, 0x95, 0x7a, 0x8c, 0xcb,
+	0xfe, 0x36, 0xa2, 0x3a, 0x9a, 0xaf, 0x55, 0x8f, 0x01, 0x42, 0x33, 0xe0, 0x20, 0xa9, 0x36, 0x45,
+	0xdc, 0xb1, 0x5f, 0xd5, 0x2c, 0x46, 0x2f, 0x91, 0x19, 0x20, 0xa4, 0xd5, 0xc4, 0x27, 0x15, 0x0e,
+	0x02, 0xd4, 0xe1, 0x22, 0x06, 0x2b, 0x49, 0x87, 0xd8, 0x67, 0xd3, 0x34, 0x8b, 0xf6, 0xd7, 0xb7,
+	0xc6, 0x02, 0x04, 0x0f, 0x11, 0x4a, 0x59, 0x92, 0xb0, 0xa9, 0xca, 0xb9, 0x0a, 0x77, 0xec, 0x2b,
+	0xdf, 0x5a, 0x26, 0x39, 0x57, 0xf8, 0xcf, 0x3b, 0x1b, 0x9d, 0x68, 0x2a, 0xf5, 0xeb, 0xbc, 0x51,
+	0xfc, 0x43, 0xc9, 0xf9, 0x9c, 0xc7, 0x99, 0x60, 0x5c, 0xab, 0xd3, 0x39, 0xe5, 0xb3, 0x4d, 0x72,
+	0xc6, 0xbf, 0x7a, 0x68, 0xbf, 0xa9, 0x1b, 0x81, 0xaf, 0x21, 0xda, 0xac, 0x70, 0xab, 0xd2, 0xe8,
+	0x36, 0x4a, 0xe3, 0xb7, 0x3b, 0xe4, 0xce, 0x24, 0x65, 0xbc, 0x4d, 0xd3, 0x6c, 0x4f, 0xee, 0x7d,
+	0xf4, 0x46, 0x0c, 0x34, 0x4e, 0x18, 0x87, 0x55, 0x55, 0xa3, 0xd2, 0x34, 0x52, 0xf8, 0x6f, 0xcf,
+	0x4d, 0x98, 0x8a, 0xe5, 0x79, 0xab, 0xf9, 0xdb, 0x9e, 0xe2, 0x87, 0x0d, 0xfd, 0xde, 0x7c, 0x1c,
+	0x0e, 0x1b, 0x67, 0x9d, 0xe1, 0x39, 0x8f, 0x89, 0x7d, 0x5f, 0x2a, 0x6b, 0xfa, 0x94, 0x1d, 0x83,
+	0x66, 0x47, 0xc5, 0x2f, 0xd9, 0xb7, 0x78, 0xa4, 0xf0, 0x2f, 0xd5, 0x76, 0x40, 0x32, 0x11, 0x13,
+	0x50, 0x20, 0x17, 0x9b, 0xfe, 0x1d, 0x5c, 0x33, 0xeb, 0x36, 0x9a, 0xd9, 0xf7, 0xdb, 0x6e, 0x7a,
+	0x14, 0xcc, 0x26, 0xa0, 0x75, 0xb2, 0x51, 0x62, 0x21, 0xea, 0x2b, 0x88, 0x04, 0x8f, 0xab, 0xe6,
+	0xee, 0x60, 0xa3, 0xf4, 0x7b, 0xb7, 0x4a, 0x7f, 0x0f, 0x75, 0x69, 0x1e, 0x33, 0x6d, 0xfb, 0x99,
+	0x4f, 0x0a, 0x60, 0x59, 0x88, 0x25, 0x4d, 0xf4, 0xd2, 0x36, 0x33, 0x9f, 0x94, 0xb0, 0x98, 0xc1,
+	0x3a, 0x97, 0x1c, 0xe2, 0xd0, 0x2f, 0x67, 0x70, 0x81, 0xf1, 0xc7, 0xae, 0x20, 0x26, 0x9c, 0x66,
+	0x6a, 0x2e, 0xca, 0x31, 0xd7, 0x62, 0x12, 0xff, 0xb8, 0xed, 0x9a, 0xcf, 0xca, 0x55, 0x24, 0x64,
+	0xbc, 0xee, 0x49, 0xa9, 0x0c, 0x41, 0x1e, 0x81, 0x53, 0xb3, 0xc2, 0xb7, 0xb4, 0xee, 0xbe, 0xb2,
+	0x99, 0xf6, 0x5e, 0xd2, 0x4c, 0xfb, 0xb5, 0xa9, 0xb1, 0x8f, 0x7a, 0x31, 0x9b, 0x81, 0xd2, 0x4e,
+	0x4e, 0x87, 0xcc, 0xdc, 0x50, 0xec, 0x5b, 0x98, 0x5e, 0x2c, 0x35, 0x28, 0xab, 0x67, 0x87, 0xf8,
+	0xc6, 0x72, 0x62, 0x0c, 0xf8, 0x67, 0x0f, 0xed, 0xdd, 0x92, 0x21, 0x15, 0x8b, 0x8d, 0xa9, 0xb0,
+	0x62, 0xdd, 0xad, 0xb3, 0xc6, 0xdf, 0xdd, 0xc9, 0xb3, 0xd2, 0x42, 0xae, 0xb7, 0xf1, 0xbd, 0x82,
+	0x17, 0x9e, 0xba, 0x4a, 0xfb, 0x4c, 0xc4, 0x70, 0x42, 0xa3, 0x6f, 0x20, 0xfe, 0xfc, 0xf2, 0xb2,
+	0x91, 0x13, 0xef, 0x25, 0x39, 0xd9, 0xae, 0xe5, 0xe4, 0x3e, 0xda, 0xc9, 0xb9, 0x66, 0x89, 0xe9,
+	0x32, 0xc5, 0xe1, 0xbe, 0x6f, 0xf1, 0x48, 0xe1, 0xc7, 0x65, 0x29, 0x53, 0x49, 0x53, 0x55, 0xde,
+	0x1e, 0xde, 0x43, 0x3e, 0xcd, 0xf5, 0x5c, 0x48, 0xa6, 0x97, 0x2e, 0xc2, 0xca, 0x80, 0xb9, 0x4b,
+	0xd5, 0x27, 0x1a, 0xd2, 0xa7, 0x39, 0x95, 0x94, 0x6b, 0xe6, 0x8e, 0x76, 0x6e, 0xeb, 0xde, 0xed,
+	0xdb, 0xd7, 0x73, 0x73, 0xc0, 0xb4, 0x9c, 0x7c, 0x52, 0x00, 0x43, 0x94, 0x69, 0x48, 0xdd, 0x41,
+	0xc9, 0x3e, 0x9b, 0x95, 0x20, 0xa5, 0x90, 0xee, 0x86, 0x53, 0x00, 0x3c, 0x45, 0x0f, 0x6c, 0xbc,
+	0x5a, 0x2c, 0x13, 0xda, 0x1c, 0xd4, 0xd8, 0x3a, 0xc2, 0x9e, 0x9c, 0xfd, 0x75, 0x3d, 0xf0, 0x5e,
+	0x5c, 0x0f, 0xbc, 0x7f, 0xaf, 0x07, 0xde, 0x4f, 0x37, 0x83, 0xad, 0x17, 0x37, 0x83, 0xad, 0x7f,
+	0x6e, 0x06, 0x5b, 0x5f, 0x7e, 0x30, 0x63, 0x7a, 0x9e, 0x5f, 0x0c, 0x23, 0x91, 0x1e, 0x9b, 0x5e,
+	0x1e, 0x09, 0xc6, 0x57, 0x0f, 0x57, 0xee, 0xde, 0xaa, 0x97, 0x19, 0xa8, 0x8b, 0x9e, 0xbd, 0xb1,
+	0x7e, 0xf4, 0x7f, 0x00, 0x00, 0x00, 0xff, 0xff, 0xfe, 0xb0, 0x11, 0x7d, 0xfd, 0x0e, 0x00, 0x00,
 }
 
 func (m *EventLeaseCreated) Marshal() (dAtA []byte, err error) {
@@ -2756,6 +3074,212 @@ func (m *EventPeriodSettled) MarshalToSizedBuffer(dAtA []byte) (int, error) {
 	return len(dAtA) - i, nil
 }
 
+func (m *EventSnapshotRequested) Marshal() (dAtA []byte, err error) {
+	size := m.Size()
+	dAtA = make([]byte, size)
+	n, err := m.MarshalToSizedBuffer(dAtA[:size])
+	if err != nil {
+		return nil, err
+	}
+	return dAtA[:n], nil
+}
+
+func (m *EventSnapshotRequested) MarshalTo(dAtA []byte) (int, error) {
+	size := m.Size()
+	return m.MarshalToSizedBuffer(dAtA[:size])
+}
+
+func (m *EventSnapshotRequested) MarshalToSizedBuffer(dAtA []byte) (int, error) {
+	i := len(dAtA)
+	_ = i
+	var l int
+	_ = l
+	if m.Number != 0 {
+		i = encodeVarintEvents(dAtA, i, uint64(m.Number))
+		i--
+		dAtA[i] = 0x10
+	}
+	if len(m.Tenant) > 0 {
+		i -= len(m.Tenant)
+		copy(dAtA[i:], m.Tenant)
+		i = encodeVarintEvents(dAtA, i, uint64(len(m.Tenant)))
+		i--
+		dAtA[i] = 0xa
+	}
+	return len(dAtA) - i, nil
+}
+
+func (m *EventSnapshotRecorded) Marshal() (dAtA []byte, err error) {
+	size := m.Size()
+	dAtA = make([]byte, size)
+	n, err := m.MarshalToSizedBuffer(dAtA[:size])
+	if err != nil {
+		return nil, err
+	}
+	return dAtA[:n], nil
+}
+
+func (m *EventSnapshotRecorded) MarshalTo(dAtA []byte) (int, error) {
+	size := m.Size()
+	return m.MarshalToSizedBuffer(dAtA[:size])
+}
+
+func (m *EventSnapshotRecorded) MarshalToSizedBuffer(dAtA []byte) (int, error) {
+	i := len(dAtA)
+	_ = i
+	var l int
+	_ = l
+	if m.SizeBytes != 0 {
+		i = encodeVarintEvents(dAtA, i, uint64(m.SizeBytes))
+		i--
+		dAtA[i] = 0x48
+	}
+	if len(m.Digest) > 0 {
+		i -= len(m.Digest)
+		copy(dAtA[i:], m.Digest)
+		i = encodeVarintEvents(dAtA, i, uint64(len(m.Digest)))
+		i--
+		dAtA[i] = 0x42
+	}
+	if m.Node != 0 {
+		i = encodeVarintEvents(dAtA, i, uint64(m.Node))
+		i--
+		dAtA[i] = 0x38
+	}
+	if len(m.Operator) > 0 {
+		i -= len(m.Operator)
+		copy(dAtA[i:], m.Operator)
+		i = encodeVarintEvents(dAtA, i, uint64(len(m.Operator)))
+		i--
+		dAtA[i] = 0x32
+	}
+	if m.Generation != 0 {
+		i = encodeVarintEvents(dAtA, i, uint64(m.Generation))
+		i--
+		dAtA[i] = 0x28
+	}
+	if m.Sequence != 0 {
+		i = encodeVarintEvents(dAtA, i, uint64(m.Sequence))
+		i--
+		dAtA[i] = 0x20
+	}
+	if m.Replica != 0 {
+		i = encodeVarintEvents(dAtA, i, uint64(m.Replica))
+		i--
+		dAtA[i] = 0x18
+	}
+	if m.Number != 0 {
+		i = encodeVarintEvents(dAtA, i, uint64(m.Number))
+		i--
+		dAtA[i] = 0x10
+	}
+	if len(m.Tenant) > 0 {
+		i -= len(m.Tenant)
+		copy(dAtA[i:], m.Tenant)
+		i = encodeVarintEvents(dAtA, i, uint64(len(m.Tenant)))
+		i--
+		dAtA[i] = 0xa
+	}
+	return len(dAtA) - i, nil
+}
+
+func (m *EventSnapshotRemoved) Marshal() (dAtA []byte, err error) {
+	size := m.Size()
+	dAtA = make([]byte, size)
+	n, err := m.MarshalToSizedBuffer(dAtA[:size])
+	if err != nil {
+		return nil, err
+	}
+	return dAtA[:n], nil
+}
+
+func (m *EventSnapshotRemoved) MarshalTo(dAtA []byte) (int, error) {
+	size := m.Size()
+	return m.MarshalToSizedBuffer(dAtA[:size])
+}
+
+func (m *EventSnapshotRemoved) MarshalToSizedBuffer(dAtA []byte) (int, error) {
+	i := len(dAtA)
+	_ = i
+	var l int
+	_ = l
+	if len(m.Digest) > 0 {
+		i -= len(m.Digest)
+		copy(dAtA[i:], m.Digest)
+		i = encodeVarintEvents(dAtA, i, uint64(len(m.Digest)))
+		i--
+		dAtA[i] = 0x2a
+	}
+	if m.Sequence != 0 {
+		i = encodeVarintEvents(dAtA, i, uint64(m.Sequence))
+		i--
+		dAtA[i] = 0x20
+	}
+	if m.Replica != 0 {
+		i = encodeVarintEvents(dAtA, i, uint64(m.Replica))
+		i--
+		dAtA[i] = 0x18
+	}
+	if m.Number != 0 {
+		i = encodeVarintEvents(dAtA, i, uint64(m.Number))
+		i--
+		dAtA[i] = 0x10
+	}
+	if len(m.Tenant) > 0 {
+		i -= len(m.Tenant)
+		copy(dAtA[i:], m.Tenant)
+		i = encodeVarintEvents(dAtA, i, uint64(len(m.Tenant)))
+		i--
+		dAtA[i] = 0xa
+	}
+	return len(dAtA) - i, nil
+}
+
+func (m *EventSnapshotRestoring) Marshal() (dAtA []byte, err error) {
+	size := m.Size()
+	dAtA = make([]byte, size)
+	n, err := m.MarshalToSizedBuffer(dAtA[:size])
+	if err != nil {
+		return nil, err
+	}
+	return dAtA[:n], nil
+}
+
+func (m *EventSnapshotRestoring) MarshalTo(dAtA []byte) (int, error) {
+	size := m.Size()
+	return m.MarshalToSizedBuffer(dAtA[:size])
+}
+
+func (m *EventSnapshotRestoring) MarshalToSizedBuffer(dAtA []byte) (int, error) {
+	i := len(dAtA)
+	_ = i
+	var l int
+	_ = l
+	if m.Sequence != 0 {
+		i = encodeVarintEvents(dAtA, i, uint64(m.Sequence))
+		i--
+		dAtA[i] = 0x20
+	}
+	if m.Replica != 0 {
+		i = encodeVarintEvents(dAtA, i, uint64(m.Replica))
+		i--
+		dAtA[i] = 0x18
+	}
+	if m.Number != 0 {
+		i = encodeVarintEvents(dAtA, i, uint64(m.Number))
+		i--
+		dAtA[i] = 0x10
+	}
+	if len(m.Tenant) > 0 {
+		i -= len(m.Tenant)
+		copy(dAtA[i:], m.Tenant)
+		i = encodeVarintEvents(dAtA, i, uint64(len(m.Tenant)))
+		i--
+		dAtA[i] = 0xa
+	}
+	return len(dAtA) - i, nil
+}
+
 func (m *EventNodeBackedOff) Marshal() (dAtA []byte, err error) {
 	size := m.Size()
 	dAtA = make([]byte, size)
@@ -3401,6 +3925,109 @@ func (m *EventPeriodSettled) Size() (n int) {
 	l = len(m.Returned)
 	if l > 0 {
 		n += 1 + l + sovEvents(uint64(l))
+	}
+	return n
+}
+
+func (m *EventSnapshotRequested) Size() (n int) {
+	if m == nil {
+		return 0
+	}
+	var l int
+	_ = l
+	l = len(m.Tenant)
+	if l > 0 {
+		n += 1 + l + sovEvents(uint64(l))
+	}
+	if m.Number != 0 {
+		n += 1 + sovEvents(uint64(m.Number))
+	}
+	return n
+}
+
+func (m *EventSnapshotRecorded) Size() (n int) {
+	if m == nil {
+		return 0
+	}
+	var l int
+	_ = l
+	l = len(m.Tenant)
+	if l > 0 {
+		n += 1 + l + sovEvents(uint64(l))
+	}
+	if m.Number != 0 {
+		n += 1 + sovEvents(uint64(m.Number))
+	}
+	if m.Replica != 0 {
+		n += 1 + sovEvents(uint64(m.Replica))
+	}
+	if m.Sequence != 0 {
+		n += 1 + sovEvents(uint64(m.Sequence))
+	}
+	if m.Generation != 0 {
+		n += 1 + sovEvents(uint64(m.Generation))
+	}
+	l = len(m.Operator)
+	if l > 0 {
+		n += 1 + l + sovEvents(uint64(l))
+	}
+	if m.Node != 0 {
+		n += 1 + sovEvents(uint64(m.Node))
+	}
+	l = len(m.Digest)
+	if l > 0 {
+		n += 1 + l + sovEvents(uint64(l))
+	}
+	if m.SizeBytes != 0 {
+		n += 1 + sovEvents(uint64(m.SizeBytes))
+	}
+	return n
+}
+
+func (m *EventSnapshotRemoved) Size() (n int) {
+	if m == nil {
+		return 0
+	}
+	var l int
+	_ = l
+	l = len(m.Tenant)
+	if l > 0 {
+		n += 1 + l + sovEvents(uint64(l))
+	}
+	if m.Number != 0 {
+		n += 1 + sovEvents(uint64(m.Number))
+	}
+	if m.Replica != 0 {
+		n += 1 + sovEvents(uint64(m.Replica))
+	}
+	if m.Sequence != 0 {
+		n += 1 + sovEvents(uint64(m.Sequence))
+	}
+	l = len(m.Digest)
+	if l > 0 {
+		n += 1 + l + sovEvents(uint64(l))
+	}
+	return n
+}
+
+func (m *EventSnapshotRestoring) Size() (n int) {
+	if m == nil {
+		return 0
+	}
+	var l int
+	_ = l
+	l = len(m.Tenant)
+	if l > 0 {
+		n += 1 + l + sovEvents(uint64(l))
+	}
+	if m.Number != 0 {
+		n += 1 + sovEvents(uint64(m.Number))
+	}
+	if m.Replica != 0 {
+		n += 1 + sovEvents(uint64(m.Replica))
+	}
+	if m.Sequence != 0 {
+		n += 1 + sovEvents(uint64(m.Sequence))
 	}
 	return n
 }
@@ -6587,6 +7214,677 @@ func (m *EventPeriodSettled) Unmarshal(dAtA []byte) error {
 			}
 			m.Returned = string(dAtA[iNdEx:postIndex])
 			iNdEx = postIndex
+		default:
+			iNdEx = preIndex
+			skippy, err := skipEvents(dAtA[iNdEx:])
+			if err != nil {
+				return err
+			}
+			if (skippy < 0) || (iNdEx+skippy) < 0 {
+				return ErrInvalidLengthEvents
+			}
+			if (iNdEx + skippy) > l {
+				return io.ErrUnexpectedEOF
+			}
+			iNdEx += skippy
+		}
+	}
+
+	if iNdEx > l {
+		return io.ErrUnexpectedEOF
+	}
+	return nil
+}
+func (m *EventSnapshotRequested) Unmarshal(dAtA []byte) error {
+	l := len(dAtA)
+	iNdEx := 0
+	for iNdEx < l {
+		preIndex := iNdEx
+		var wire uint64
+		for shift := uint(0); ; shift += 7 {
+			if shift >= 64 {
+				return ErrIntOverflowEvents
+			}
+			if iNdEx >= l {
+				return io.ErrUnexpectedEOF
+			}
+			b := dAtA[iNdEx]
+			iNdEx++
+			wire |= uint64(b&0x7F) << shift
+			if b < 0x80 {
+				break
+			}
+		}
+		fieldNum := int32(wire >> 3)
+		wireType := int(wire & 0x7)
+		if wireType == 4 {
+			return fmt.Errorf("proto: EventSnapshotRequested: wiretype end group for non-group")
+		}
+		if fieldNum <= 0 {
+			return fmt.Errorf("proto: EventSnapshotRequested: illegal tag %d (wire type %d)", fieldNum, wire)
+		}
+		switch fieldNum {
+		case 1:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Tenant", wireType)
+			}
+			var stringLen uint64
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowEvents
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				stringLen |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			intStringLen := int(stringLen)
+			if intStringLen < 0 {
+				return ErrInvalidLengthEvents
+			}
+			postIndex := iNdEx + intStringLen
+			if postIndex < 0 {
+				return ErrInvalidLengthEvents
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			m.Tenant = string(dAtA[iNdEx:postIndex])
+			iNdEx = postIndex
+		case 2:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Number", wireType)
+			}
+			m.Number = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowEvents
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.Number |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+		default:
+			iNdEx = preIndex
+			skippy, err := skipEvents(dAtA[iNdEx:])
+			if err != nil {
+				return err
+			}
+			if (skippy < 0) || (iNdEx+skippy) < 0 {
+				return ErrInvalidLengthEvents
+			}
+			if (iNdEx + skippy) > l {
+				return io.ErrUnexpectedEOF
+			}
+			iNdEx += skippy
+		}
+	}
+
+	if iNdEx > l {
+		return io.ErrUnexpectedEOF
+	}
+	return nil
+}
+func (m *EventSnapshotRecorded) Unmarshal(dAtA []byte) error {
+	l := len(dAtA)
+	iNdEx := 0
+	for iNdEx < l {
+		preIndex := iNdEx
+		var wire uint64
+		for shift := uint(0); ; shift += 7 {
+			if shift >= 64 {
+				return ErrIntOverflowEvents
+			}
+			if iNdEx >= l {
+				return io.ErrUnexpectedEOF
+			}
+			b := dAtA[iNdEx]
+			iNdEx++
+			wire |= uint64(b&0x7F) << shift
+			if b < 0x80 {
+				break
+			}
+		}
+		fieldNum := int32(wire >> 3)
+		wireType := int(wire & 0x7)
+		if wireType == 4 {
+			return fmt.Errorf("proto: EventSnapshotRecorded: wiretype end group for non-group")
+		}
+		if fieldNum <= 0 {
+			return fmt.Errorf("proto: EventSnapshotRecorded: illegal tag %d (wire type %d)", fieldNum, wire)
+		}
+		switch fieldNum {
+		case 1:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Tenant", wireType)
+			}
+			var stringLen uint64
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowEvents
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				stringLen |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			intStringLen := int(stringLen)
+			if intStringLen < 0 {
+				return ErrInvalidLengthEvents
+			}
+			postIndex := iNdEx + intStringLen
+			if postIndex < 0 {
+				return ErrInvalidLengthEvents
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			m.Tenant = string(dAtA[iNdEx:postIndex])
+			iNdEx = postIndex
+		case 2:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Number", wireType)
+			}
+			m.Number = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowEvents
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.Number |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+		case 3:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Replica", wireType)
+			}
+			m.Replica = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowEvents
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.Replica |= uint32(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+		case 4:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Sequence", wireType)
+			}
+			m.Sequence = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowEvents
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.Sequence |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+		case 5:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Generation", wireType)
+			}
+			m.Generation = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowEvents
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.Generation |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+		case 6:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Operator", wireType)
+			}
+			var stringLen uint64
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowEvents
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				stringLen |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			intStringLen := int(stringLen)
+			if intStringLen < 0 {
+				return ErrInvalidLengthEvents
+			}
+			postIndex := iNdEx + intStringLen
+			if postIndex < 0 {
+				return ErrInvalidLengthEvents
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			m.Operator = string(dAtA[iNdEx:postIndex])
+			iNdEx = postIndex
+		case 7:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Node", wireType)
+			}
+			m.Node = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowEvents
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.Node |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+		case 8:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Digest", wireType)
+			}
+			var stringLen uint64
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowEvents
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				stringLen |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			intStringLen := int(stringLen)
+			if intStringLen < 0 {
+				return ErrInvalidLengthEvents
+			}
+			postIndex := iNdEx + intStringLen
+			if postIndex < 0 {
+				return ErrInvalidLengthEvents
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			m.Digest = string(dAtA[iNdEx:postIndex])
+			iNdEx = postIndex
+		case 9:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field SizeBytes", wireType)
+			}
+			m.SizeBytes = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowEvents
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.SizeBytes |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+		default:
+			iNdEx = preIndex
+			skippy, err := skipEvents(dAtA[iNdEx:])
+			if err != nil {
+				return err
+			}
+			if (skippy < 0) || (iNdEx+skippy) < 0 {
+				return ErrInvalidLengthEvents
+			}
+			if (iNdEx + skippy) > l {
+				return io.ErrUnexpectedEOF
+			}
+			iNdEx += skippy
+		}
+	}
+
+	if iNdEx > l {
+		return io.ErrUnexpectedEOF
+	}
+	return nil
+}
+func (m *EventSnapshotRemoved) Unmarshal(dAtA []byte) error {
+	l := len(dAtA)
+	iNdEx := 0
+	for iNdEx < l {
+		preIndex := iNdEx
+		var wire uint64
+		for shift := uint(0); ; shift += 7 {
+			if shift >= 64 {
+				return ErrIntOverflowEvents
+			}
+			if iNdEx >= l {
+				return io.ErrUnexpectedEOF
+			}
+			b := dAtA[iNdEx]
+			iNdEx++
+			wire |= uint64(b&0x7F) << shift
+			if b < 0x80 {
+				break
+			}
+		}
+		fieldNum := int32(wire >> 3)
+		wireType := int(wire & 0x7)
+		if wireType == 4 {
+			return fmt.Errorf("proto: EventSnapshotRemoved: wiretype end group for non-group")
+		}
+		if fieldNum <= 0 {
+			return fmt.Errorf("proto: EventSnapshotRemoved: illegal tag %d (wire type %d)", fieldNum, wire)
+		}
+		switch fieldNum {
+		case 1:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Tenant", wireType)
+			}
+			var stringLen uint64
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowEvents
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				stringLen |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			intStringLen := int(stringLen)
+			if intStringLen < 0 {
+				return ErrInvalidLengthEvents
+			}
+			postIndex := iNdEx + intStringLen
+			if postIndex < 0 {
+				return ErrInvalidLengthEvents
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			m.Tenant = string(dAtA[iNdEx:postIndex])
+			iNdEx = postIndex
+		case 2:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Number", wireType)
+			}
+			m.Number = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowEvents
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.Number |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+		case 3:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Replica", wireType)
+			}
+			m.Replica = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowEvents
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.Replica |= uint32(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+		case 4:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Sequence", wireType)
+			}
+			m.Sequence = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowEvents
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.Sequence |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+		case 5:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Digest", wireType)
+			}
+			var stringLen uint64
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowEvents
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				stringLen |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			intStringLen := int(stringLen)
+			if intStringLen < 0 {
+				return ErrInvalidLengthEvents
+			}
+			postIndex := iNdEx + intStringLen
+			if postIndex < 0 {
+				return ErrInvalidLengthEvents
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			m.Digest = string(dAtA[iNdEx:postIndex])
+			iNdEx = postIndex
+		default:
+			iNdEx = preIndex
+			skippy, err := skipEvents(dAtA[iNdEx:])
+			if err != nil {
+				return err
+			}
+			if (skippy < 0) || (iNdEx+skippy) < 0 {
+				return ErrInvalidLengthEvents
+			}
+			if (iNdEx + skippy) > l {
+				return io.ErrUnexpectedEOF
+			}
+			iNdEx += skippy
+		}
+	}
+
+	if iNdEx > l {
+		return io.ErrUnexpectedEOF
+	}
+	return nil
+}
+func (m *EventSnapshotRestoring) Unmarshal(dAtA []byte) error {
+	l := len(dAtA)
+	iNdEx := 0
+	for iNdEx < l {
+		preIndex := iNdEx
+		var wire uint64
+		for shift := uint(0); ; shift += 7 {
+			if shift >= 64 {
+				return ErrIntOverflowEvents
+			}
+			if iNdEx >= l {
+				return io.ErrUnexpectedEOF
+			}
+			b := dAtA[iNdEx]
+			iNdEx++
+			wire |= uint64(b&0x7F) << shift
+			if b < 0x80 {
+				break
+			}
+		}
+		fieldNum := int32(wire >> 3)
+		wireType := int(wire & 0x7)
+		if wireType == 4 {
+			return fmt.Errorf("proto: EventSnapshotRestoring: wiretype end group for non-group")
+		}
+		if fieldNum <= 0 {
+			return fmt.Errorf("proto: EventSnapshotRestoring: illegal tag %d (wire type %d)", fieldNum, wire)
+		}
+		switch fieldNum {
+		case 1:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Tenant", wireType)
+			}
+			var stringLen uint64
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowEvents
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				stringLen |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			intStringLen := int(stringLen)
+			if intStringLen < 0 {
+				return ErrInvalidLengthEvents
+			}
+			postIndex := iNdEx + intStringLen
+			if postIndex < 0 {
+				return ErrInvalidLengthEvents
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			m.Tenant = string(dAtA[iNdEx:postIndex])
+			iNdEx = postIndex
+		case 2:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Number", wireType)
+			}
+			m.Number = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowEvents
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.Number |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+		case 3:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Replica", wireType)
+			}
+			m.Replica = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowEvents
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.Replica |= uint32(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+		case 4:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Sequence", wireType)
+			}
+			m.Sequence = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowEvents
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.Sequence |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
 		default:
 			iNdEx = preIndex
 			skippy, err := skipEvents(dAtA[iNdEx:])

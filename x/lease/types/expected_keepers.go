@@ -26,6 +26,13 @@ type SunsKeeper interface {
 type ImageKeeper interface {
 	// GetImage finds an image by "publisher/name:tag".
 	GetImage(ctx context.Context, ref string) (uaitypes.Image, error)
+	// MayRun gives x/uai's ErrNotAllowed if an address may not order an image.
+	MayRun(ctx context.Context, image uaitypes.Image, address sdk.AccAddress) error
+	// Reference counts one more that wants some content, of so many bytes; Unreference one less.
+	Reference(ctx context.Context, digest string, size uint64) error
+	Unreference(ctx context.Context, digest string) error
+	// CheckReferences says whether content is referenced as often as x/uai and what is given name it: for invariants.
+	CheckReferences(ctx context.Context, above map[string]uint64) error
 }
 
 // BankKeeper is what x/lease needs of x/bank.

@@ -29,6 +29,9 @@ func (g GenesisState) Validate() error {
 	if err := g.validatePlacements(leases); err != nil {
 		return err
 	}
+	if err := g.validateSnapshots(leases); err != nil {
+		return err
+	}
 	if err := g.validateNodes(); err != nil {
 		return err
 	}
@@ -227,6 +230,9 @@ func (l Lease) validate() error {
 	if l.Replicas == 0 || l.Replicas > MaxReplicasBound || l.ReconciledReplicas > MaxReplicasBound {
 		return ErrInvalidReplicas.Wrapf("%d, of which %d have a placement or wait", l.Replicas, l.ReconciledReplicas)
 	}
+	if err := ValidateSnapshotPolicy(l.SnapshotEverySeconds, l.SnapshotKeep); err != nil {
+		return err
+	}
 	if len(l.FailedNodes) > MaxFailedNodes {
 		return ErrInvalidRules.Wrapf("%d nodes failed it, at most %d are remembered", len(l.FailedNodes), MaxFailedNodes)
 	}
@@ -243,7 +249,7 @@ func (l Lease) validate() error {
 			return err
 		}
 	}
-	return validTimes(l.CreatedMs, l.ClosingMs, l.ClosedMs, l.WaitDeadlineMs, l.PruneMs)
+	return validTimes(l.CreatedMs, l.ClosingMs, l.ClosedMs, l.WaitDeadlineMs, l.PruneMs, l.SnapshotRequestMs)
 }
 
 func validTimes(times ...uint64) error {

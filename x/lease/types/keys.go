@@ -48,4 +48,6 @@ var (
 	ServicesPrefix            = collections.NewPrefix(30)
 	CalmUntilPrefix           = collections.NewPrefix(31)
 	CalmPushedPrefix          = collections.NewPrefix(32)
+	SnapshotsPrefix           = collections.NewPrefix(33)
+	ReplicaSnapshotsPrefix    = collections.NewPrefix(34)
 )

@@ -226,7 +226,8 @@ func (l Lease) FailedOn(node sunstypes.NodeID) bool {
 // ByTenant says whether the tenant ended the placement.
 func (r EndReason) ByTenant() bool {
 	switch r {
-	case END_REASON_CLOSED, END_REASON_SCALED_DOWN, END_REASON_MIGRATED, END_REASON_UPDATED:
+	case END_REASON_CLOSED, END_REASON_SCALED_DOWN, END_REASON_MIGRATED, END_REASON_UPDATED,
+		END_REASON_RESTORED:
 		return true
 	default:
 		return false

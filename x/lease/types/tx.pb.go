@@ -48,6 +48,10 @@ type MsgCreateLease struct {
 	Args     []string    `protobuf:"bytes,7,rep,name=args,proto3" json:"args,omitempty"`
 	Env      []EnvVar    `protobuf:"bytes,8,rep,name=env,proto3" json:"env"`
 	Deposit  types1.Coin `protobuf:"bytes,9,opt,name=deposit,proto3" json:"deposit"`
+	// snapshot_every_seconds is 60 to 2592000, or 0 for snapshots on request alone.
+	SnapshotEverySeconds uint32 `protobuf:"varint,10,opt,name=snapshot_every_seconds,json=snapshotEverySeconds,proto3" json:"snapshot_every_seconds,omitempty"`
+	// snapshot_keep is at most 16; 0 means 3.
+	SnapshotKeep uint32 `protobuf:"varint,11,opt,name=snapshot_keep,json=snapshotKeep,proto3" json:"snapshot_keep,omitempty"`
 }
 
 func (m *MsgCreateLease) Reset()         { *m = MsgCreateLease{} }
@@ -144,6 +148,20 @@ func (m *MsgCreateLease) GetDeposit() types1.Coin {
 		return m.Deposit
 	}
 	return types1.Coin{}
+}
+
+func (m *MsgCreateLease) GetSnapshotEverySeconds() uint32 {
+	if m != nil {
+		return m.SnapshotEverySeconds
+	}
+	return 0
+}
+
+func (m *MsgCreateLease) GetSnapshotKeep() uint32 {
+	if m != nil {
+		return m.SnapshotKeep
+	}
+	return 0
 }
 
 // MsgCreateLeaseResponse names the lease.
@@ -308,6 +326,12 @@ type MsgUpdateLease struct {
 	Image string `protobuf:"bytes,5,opt,name=image,proto3" json:"image,omitempty"`
 	// max_price is in uisc per placement-hour.
 	MaxPrice uint64 `protobuf:"varint,6,opt,name=max_price,json=maxPrice,proto3" json:"max_price,omitempty"`
+	// snapshot_every_seconds is 60 to 2592000.
+	SnapshotEverySeconds uint32 `protobuf:"varint,7,opt,name=snapshot_every_seconds,json=snapshotEverySeconds,proto3" json:"snapshot_every_seconds,omitempty"`
+	// snapshot_keep is at most 16.
+	SnapshotKeep uint32 `protobuf:"varint,8,opt,name=snapshot_keep,json=snapshotKeep,proto3" json:"snapshot_keep,omitempty"`
+	// clear_snapshot_schedule leaves snapshots to requests.
+	ClearSnapshotSchedule bool `protobuf:"varint,9,opt,name=clear_snapshot_schedule,json=clearSnapshotSchedule,proto3" json:"clear_snapshot_schedule,omitempty"`
 }
 
 func (m *MsgUpdateLease) Reset()         { *m = MsgUpdateLease{} }
@@ -383,6 +407,27 @@ func (m *MsgUpdateLease) GetMaxPrice() uint64 {
 		return m.MaxPrice
 	}
 	return 0
+}
+
+func (m *MsgUpdateLease) GetSnapshotEverySeconds() uint32 {
+	if m != nil {
+		return m.SnapshotEverySeconds
+	}
+	return 0
+}
+
+func (m *MsgUpdateLease) GetSnapshotKeep() uint32 {
+	if m != nil {
+		return m.SnapshotKeep
+	}
+	return 0
+}
+
+func (m *MsgUpdateLease) GetClearSnapshotSchedule() bool {
+	if m != nil {
+		return m.ClearSnapshotSchedule
+	}
+	return false
 }
 
 // MsgUpdateLeaseResponse counts the updates.
@@ -815,6 +860,432 @@ func (m *MsgMigratePlacementResponse) XXX_DiscardUnknown() {
 
 var xxx_messageInfo_MsgMigratePlacementResponse proto.InternalMessageInfo
 
+// MsgRequestSnapshot asks the nodes of a lease to save its volumes now.
+type MsgRequestSnapshot struct {
+	Tenant string `protobuf:"bytes,1,opt,name=tenant,proto3" json:"tenant,omitempty"`
+	Number uint64 `protobuf:"varint,2,opt,name=number,proto3" json:"number,omitempty"`
+}
+
+func (m *MsgRequestSnapshot) Reset()         { *m = MsgRequestSnapshot{} }
+func (m *MsgRequestSnapshot) String() string { return proto.CompactTextString(m) }
+func (*MsgRequestSnapshot) ProtoMessage()    {}
+func (*MsgRequestSnapshot) Descriptor() ([]byte, []int) {
+	return fileDescriptor_f6d3cc8a0c2d378f, []int{14}
+}
+func (m *MsgRequestSnapshot) XXX_Unmarshal(b []byte) error {
+	return m.Unmarshal(b)
+}
+func (m *MsgRequestSnapshot) XXX_Marshal(b []byte, deterministic bool) ([]byte, error) {
+	if deterministic {
+		return xxx_messageInfo_MsgRequestSnapshot.Marshal(b, m, deterministic)
+	} else {
+		b = b[:cap(b)]
+		n, err := m.MarshalToSizedBuffer(b)
+		if err != nil {
+			return nil, err
+		}
+		return b[:n], nil
+	}
+}
+func (m *MsgRequestSnapshot) XXX_Merge(src proto.Message) {
+	xxx_messageInfo_MsgRequestSnapshot.Merge(m, src)
+}
+func (m *MsgRequestSnapshot) XXX_Size() int {
+	return m.Size()
+}
+func (m *MsgRequestSnapshot) XXX_DiscardUnknown() {
+	xxx_messageInfo_MsgRequestSnapshot.DiscardUnknown(m)
+}
+
+var xxx_messageInfo_MsgRequestSnapshot proto.InternalMessageInfo
+
+func (m *MsgRequestSnapshot) GetTenant() string {
+	if m != nil {
+		return m.Tenant
+	}
+	return ""
+}
+
+func (m *MsgRequestSnapshot) GetNumber() uint64 {
+	if m != nil {
+		return m.Number
+	}
+	return 0
+}
+
+// MsgRequestSnapshotResponse is empty.
+type MsgRequestSnapshotResponse struct {
+}
+
+func (m *MsgRequestSnapshotResponse) Reset()         { *m = MsgRequestSnapshotResponse{} }
+func (m *MsgRequestSnapshotResponse) String() string { return proto.CompactTextString(m) }
+func (*MsgRequestSnapshotResponse) ProtoMessage()    {}
+func (*MsgRequestSnapshotResponse) Descriptor() ([]byte, []int) {
+	return fileDescriptor_f6d3cc8a0c2d378f, []int{15}
+}
+func (m *MsgRequestSnapshotResponse) XXX_Unmarshal(b []byte) error {
+	return m.Unmarshal(b)
+}
+func (m *MsgRequestSnapshotResponse) XXX_Marshal(b []byte, deterministic bool) ([]byte, error) {
+	if deterministic {
+		return xxx_messageInfo_MsgRequestSnapshotResponse.Marshal(b, m, deterministic)
+	} else {
+		b = b[:cap(b)]
+		n, err := m.MarshalToSizedBuffer(b)
+		if err != nil {
+			return nil, err
+		}
+		return b[:n], nil
+	}
+}
+func (m *MsgRequestSnapshotResponse) XXX_Merge(src proto.Message) {
+	xxx_messageInfo_MsgRequestSnapshotResponse.Merge(m, src)
+}
+func (m *MsgRequestSnapshotResponse) XXX_Size() int {
+	return m.Size()
+}
+func (m *MsgRequestSnapshotResponse) XXX_DiscardUnknown() {
+	xxx_messageInfo_MsgRequestSnapshotResponse.DiscardUnknown(m)
+}
+
+var xxx_messageInfo_MsgRequestSnapshotResponse proto.InternalMessageInfo
+
+// MsgRecordSnapshot records a snapshot of a placement that is not settled.
+type MsgRecordSnapshot struct {
+	Agent     string      `protobuf:"bytes,1,opt,name=agent,proto3" json:"agent,omitempty"`
+	Placement PlacementID `protobuf:"bytes,2,opt,name=placement,proto3" json:"placement"`
+	// digest of the root of its tree of blobs, "sha256:…".
+	Digest    string `protobuf:"bytes,3,opt,name=digest,proto3" json:"digest,omitempty"`
+	SizeBytes uint64 `protobuf:"varint,4,opt,name=size_bytes,json=sizeBytes,proto3" json:"size_bytes,omitempty"`
+	// taken_ms is when it was taken, in chain-clock milliseconds.
+	TakenMs uint64 `protobuf:"varint,5,opt,name=taken_ms,json=takenMs,proto3" json:"taken_ms,omitempty"`
+}
+
+func (m *MsgRecordSnapshot) Reset()         { *m = MsgRecordSnapshot{} }
+func (m *MsgRecordSnapshot) String() string { return proto.CompactTextString(m) }
+func (*MsgRecordSnapshot) ProtoMessage()    {}
+func (*MsgRecordSnapshot) Descriptor() ([]byte, []int) {
+	return fileDescriptor_f6d3cc8a0c2d378f, []int{16}
+}
+func (m *MsgRecordSnapshot) XXX_Unmarshal(b []byte) error {
+	return m.Unmarshal(b)
+}
+func (m *MsgRecordSnapshot) XXX_Marshal(b []byte, deterministic bool) ([]byte, error) {
+	if deterministic {
+		return xxx_messageInfo_MsgRecordSnapshot.Marshal(b, m, deterministic)
+	} else {
+		b = b[:cap(b)]
+		n, err := m.MarshalToSizedBuffer(b)
+		if err != nil {
+			return nil, err
+		}
+		return b[:n], nil
+	}
+}
+func (m *MsgRecordSnapshot) XXX_Merge(src proto.Message) {
+	xxx_messageInfo_MsgRecordSnapshot.Merge(m, src)
+}
+func (m *MsgRecordSnapshot) XXX_Size() int {
+	return m.Size()
+}
+func (m *MsgRecordSnapshot) XXX_DiscardUnknown() {
+	xxx_messageInfo_MsgRecordSnapshot.DiscardUnknown(m)
+}
+
+var xxx_messageInfo_MsgRecordSnapshot proto.InternalMessageInfo
+
+func (m *MsgRecordSnapshot) GetAgent() string {
+	if m != nil {
+		return m.Agent
+	}
+	return ""
+}
+
+func (m *MsgRecordSnapshot) GetPlacement() PlacementID {
+	if m != nil {
+		return m.Placement
+	}
+	return PlacementID{}
+}
+
+func (m *MsgRecordSnapshot) GetDigest() string {
+	if m != nil {
+		return m.Digest
+	}
+	return ""
+}
+
+func (m *MsgRecordSnapshot) GetSizeBytes() uint64 {
+	if m != nil {
+		return m.SizeBytes
+	}
+	return 0
+}
+
+func (m *MsgRecordSnapshot) GetTakenMs() uint64 {
+	if m != nil {
+		return m.TakenMs
+	}
+	return 0
+}
+
+// MsgRecordSnapshotResponse names the snapshot.
+type MsgRecordSnapshotResponse struct {
+	Sequence uint64 `protobuf:"varint,1,opt,name=sequence,proto3" json:"sequence,omitempty"`
+}
+
+func (m *MsgRecordSnapshotResponse) Reset()         { *m = MsgRecordSnapshotResponse{} }
+func (m *MsgRecordSnapshotResponse) String() string { return proto.CompactTextString(m) }
+func (*MsgRecordSnapshotResponse) ProtoMessage()    {}
+func (*MsgRecordSnapshotResponse) Descriptor() ([]byte, []int) {
+	return fileDescriptor_f6d3cc8a0c2d378f, []int{17}
+}
+func (m *MsgRecordSnapshotResponse) XXX_Unmarshal(b []byte) error {
+	return m.Unmarshal(b)
+}
+func (m *MsgRecordSnapshotResponse) XXX_Marshal(b []byte, deterministic bool) ([]byte, error) {
+	if deterministic {
+		return xxx_messageInfo_MsgRecordSnapshotResponse.Marshal(b, m, deterministic)
+	} else {
+		b = b[:cap(b)]
+		n, err := m.MarshalToSizedBuffer(b)
+		if err != nil {
+			return nil, err
+		}
+		return b[:n], nil
+	}
+}
+func (m *MsgRecordSnapshotResponse) XXX_Merge(src proto.Message) {
+	xxx_messageInfo_MsgRecordSnapshotResponse.Merge(m, src)
+}
+func (m *MsgRecordSnapshotResponse) XXX_Size() int {
+	return m.Size()
+}
+func (m *MsgRecordSnapshotResponse) XXX_DiscardUnknown() {
+	xxx_messageInfo_MsgRecordSnapshotResponse.DiscardUnknown(m)
+}
+
+var xxx_messageInfo_MsgRecordSnapshotResponse proto.InternalMessageInfo
+
+func (m *MsgRecordSnapshotResponse) GetSequence() uint64 {
+	if m != nil {
+		return m.Sequence
+	}
+	return 0
+}
+
+// MsgRemoveSnapshot removes a snapshot.
+type MsgRemoveSnapshot struct {
+	Tenant   string `protobuf:"bytes,1,opt,name=tenant,proto3" json:"tenant,omitempty"`
+	Number   uint64 `protobuf:"varint,2,opt,name=number,proto3" json:"number,omitempty"`
+	Replica  uint32 `protobuf:"varint,3,opt,name=replica,proto3" json:"replica,omitempty"`
+	Sequence uint64 `protobuf:"varint,4,opt,name=sequence,proto3" json:"sequence,omitempty"`
+}
+
+func (m *MsgRemoveSnapshot) Reset()         { *m = MsgRemoveSnapshot{} }
+func (m *MsgRemoveSnapshot) String() string { return proto.CompactTextString(m) }
+func (*MsgRemoveSnapshot) ProtoMessage()    {}
+func (*MsgRemoveSnapshot) Descriptor() ([]byte, []int) {
+	return fileDescriptor_f6d3cc8a0c2d378f, []int{18}
+}
+func (m *MsgRemoveSnapshot) XXX_Unmarshal(b []byte) error {
+	return m.Unmarshal(b)
+}
+func (m *MsgRemoveSnapshot) XXX_Marshal(b []byte, deterministic bool) ([]byte, error) {
+	if deterministic {
+		return xxx_messageInfo_MsgRemoveSnapshot.Marshal(b, m, deterministic)
+	} else {
+		b = b[:cap(b)]
+		n, err := m.MarshalToSizedBuffer(b)
+		if err != nil {
+			return nil, err
+		}
+		return b[:n], nil
+	}
+}
+func (m *MsgRemoveSnapshot) XXX_Merge(src proto.Message) {
+	xxx_messageInfo_MsgRemoveSnapshot.Merge(m, src)
+}
+func (m *MsgRemoveSnapshot) XXX_Size() int {
+	return m.Size()
+}
+func (m *MsgRemoveSnapshot) XXX_DiscardUnknown() {
+	xxx_messageInfo_MsgRemoveSnapshot.DiscardUnknown(m)
+}
+
+var xxx_messageInfo_MsgRemoveSnapshot proto.InternalMessageInfo
+
+func (m *MsgRemoveSnapshot) GetTenant() string {
+	if m != nil {
+		return m.Tenant
+	}
+	return ""
+}
+
+func (m *MsgRemoveSnapshot) GetNumber() uint64 {
+	if m != nil {
+		return m.Number
+	}
+	return 0
+}
+
+func (m *MsgRemoveSnapshot) GetReplica() uint32 {
+	if m != nil {
+		return m.Replica
+	}
+	return 0
+}
+
+func (m *MsgRemoveSnapshot) GetSequence() uint64 {
+	if m != nil {
+		return m.Sequence
+	}
+	return 0
+}
+
+// MsgRemoveSnapshotResponse is empty.
+type MsgRemoveSnapshotResponse struct {
+}
+
+func (m *MsgRemoveSnapshotResponse) Reset()         { *m = MsgRemoveSnapshotResponse{} }
+func (m *MsgRemoveSnapshotResponse) String() string { return proto.CompactTextString(m) }
+func (*MsgRemoveSnapshotResponse) ProtoMessage()    {}
+func (*MsgRemoveSnapshotResponse) Descriptor() ([]byte, []int) {
+	return fileDescriptor_f6d3cc8a0c2d378f, []int{19}
+}
+func (m *MsgRemoveSnapshotResponse) XXX_Unmarshal(b []byte) error {
+	return m.Unmarshal(b)
+}
+func (m *MsgRemoveSnapshotResponse) XXX_Marshal(b []byte, deterministic bool) ([]byte, error) {
+	if deterministic {
+		return xxx_messageInfo_MsgRemoveSnapshotResponse.Marshal(b, m, deterministic)
+	} else {
+		b = b[:cap(b)]
+		n, err := m.MarshalToSizedBuffer(b)
+		if err != nil {
+			return nil, err
+		}
+		return b[:n], nil
+	}
+}
+func (m *MsgRemoveSnapshotResponse) XXX_Merge(src proto.Message) {
+	xxx_messageInfo_MsgRemoveSnapshotResponse.Merge(m, src)
+}
+func (m *MsgRemoveSnapshotResponse) XXX_Size() int {
+	return m.Size()
+}
+func (m *MsgRemoveSnapshotResponse) XXX_DiscardUnknown() {
+	xxx_messageInfo_MsgRemoveSnapshotResponse.DiscardUnknown(m)
+}
+
+var xxx_messageInfo_MsgRemoveSnapshotResponse proto.InternalMessageInfo
+
+// MsgRestoreSnapshot places a replica anew, to begin with a snapshot.
+type MsgRestoreSnapshot struct {
+	Tenant   string `protobuf:"bytes,1,opt,name=tenant,proto3" json:"tenant,omitempty"`
+	Number   uint64 `protobuf:"varint,2,opt,name=number,proto3" json:"number,omitempty"`
+	Replica  uint32 `protobuf:"varint,3,opt,name=replica,proto3" json:"replica,omitempty"`
+	Sequence uint64 `protobuf:"varint,4,opt,name=sequence,proto3" json:"sequence,omitempty"`
+}
+
+func (m *MsgRestoreSnapshot) Reset()         { *m = MsgRestoreSnapshot{} }
+func (m *MsgRestoreSnapshot) String() string { return proto.CompactTextString(m) }
+func (*MsgRestoreSnapshot) ProtoMessage()    {}
+func (*MsgRestoreSnapshot) Descriptor() ([]byte, []int) {
+	return fileDescriptor_f6d3cc8a0c2d378f, []int{20}
+}
+func (m *MsgRestoreSnapshot) XXX_Unmarshal(b []byte) error {
+	return m.Unmarshal(b)
+}
+func (m *MsgRestoreSnapshot) XXX_Marshal(b []byte, deterministic bool) ([]byte, error) {
+	if deterministic {
+		return xxx_messageInfo_MsgRestoreSnapshot.Marshal(b, m, deterministic)
+	} else {
+		b = b[:cap(b)]
+		n, err := m.MarshalToSizedBuffer(b)
+		if err != nil {
+			return nil, err
+		}
+		return b[:n], nil
+	}
+}
+func (m *MsgRestoreSnapshot) XXX_Merge(src proto.Message) {
+	xxx_messageInfo_MsgRestoreSnapshot.Merge(m, src)
+}
+func (m *MsgRestoreSnapshot) XXX_Size() int {
+	return m.Size()
+}
+func (m *MsgRestoreSnapshot) XXX_DiscardUnknown() {
+	xxx_messageInfo_MsgRestoreSnapshot.DiscardUnknown(m)
+}
+
+var xxx_messageInfo_MsgRestoreSnapshot proto.InternalMessageInfo
+
+func (m *MsgRestoreSnapshot) GetTenant() string {
+	if m != nil {
+		return m.Tenant
+	}
+	return ""
+}
+
+func (m *MsgRestoreSnapshot) GetNumber() uint64 {
+	if m != nil {
+		return m.Number
+	}
+	return 0
+}
+
+func (m *MsgRestoreSnapshot) GetReplica() uint32 {
+	if m != nil {
+		return m.Replica
+	}
+	return 0
+}
+
+func (m *MsgRestoreSnapshot) GetSequence() uint64 {
+	if m != nil {
+		return m.Sequence
+	}
+	return 0
+}
+
+// MsgRestoreSnapshotResponse is empty.
+type MsgRestoreSnapshotResponse struct {
+}
+
+func (m *MsgRestoreSnapshotResponse) Reset()         { *m = MsgRestoreSnapshotResponse{} }
+func (m *MsgRestoreSnapshotResponse) String() string { return proto.CompactTextString(m) }
+func (*MsgRestoreSnapshotResponse) ProtoMessage()    {}
+func (*MsgRestoreSnapshotResponse) Descriptor() ([]byte, []int) {
+	return fileDescriptor_f6d3cc8a0c2d378f, []int{21}
+}
+func (m *MsgRestoreSnapshotResponse) XXX_Unmarshal(b []byte) error {
+	return m.Unmarshal(b)
+}
+func (m *MsgRestoreSnapshotResponse) XXX_Marshal(b []byte, deterministic bool) ([]byte, error) {
+	if deterministic {
+		return xxx_messageInfo_MsgRestoreSnapshotResponse.Marshal(b, m, deterministic)
+	} else {
+		b = b[:cap(b)]
+		n, err := m.MarshalToSizedBuffer(b)
+		if err != nil {
+			return nil, err
+		}
+		return b[:n], nil
+	}
+}
+func (m *MsgRestoreSnapshotResponse) XXX_Merge(src proto.Message) {
+	xxx_messageInfo_MsgRestoreSnapshotResponse.Merge(m, src)
+}
+func (m *MsgRestoreSnapshotResponse) XXX_Size() int {
+	return m.Size()
+}
+func (m *MsgRestoreSnapshotResponse) XXX_DiscardUnknown() {
+	xxx_messageInfo_MsgRestoreSnapshotResponse.DiscardUnknown(m)
+}
+
+var xxx_messageInfo_MsgRestoreSnapshotResponse proto.InternalMessageInfo
+
 // MsgUpdateParams changes the params.
 type MsgUpdateParams struct {
 	Authority string `protobuf:"bytes,1,opt,name=authority,proto3" json:"authority,omitempty"`
@@ -825,7 +1296,7 @@ func (m *MsgUpdateParams) Reset()         { *m = MsgUpdateParams{} }
 func (m *MsgUpdateParams) String() string { return proto.CompactTextString(m) }
 func (*MsgUpdateParams) ProtoMessage()    {}
 func (*MsgUpdateParams) Descriptor() ([]byte, []int) {
-	return fileDescriptor_f6d3cc8a0c2d378f, []int{14}
+	return fileDescriptor_f6d3cc8a0c2d378f, []int{22}
 }
 func (m *MsgUpdateParams) XXX_Unmarshal(b []byte) error {
 	return m.Unmarshal(b)
@@ -876,7 +1347,7 @@ func (m *MsgUpdateParamsResponse) Reset()         { *m = MsgUpdateParamsResponse
 func (m *MsgUpdateParamsResponse) String() string { return proto.CompactTextString(m) }
 func (*MsgUpdateParamsResponse) ProtoMessage()    {}
 func (*MsgUpdateParamsResponse) Descriptor() ([]byte, []int) {
-	return fileDescriptor_f6d3cc8a0c2d378f, []int{15}
+	return fileDescriptor_f6d3cc8a0c2d378f, []int{23}
 }
 func (m *MsgUpdateParamsResponse) XXX_Unmarshal(b []byte) error {
 	return m.Unmarshal(b)
@@ -916,7 +1387,7 @@ func (m *MsgRetryQuarantined) Reset()         { *m = MsgRetryQuarantined{} }
 func (m *MsgRetryQuarantined) String() string { return proto.CompactTextString(m) }
 func (*MsgRetryQuarantined) ProtoMessage()    {}
 func (*MsgRetryQuarantined) Descriptor() ([]byte, []int) {
-	return fileDescriptor_f6d3cc8a0c2d378f, []int{16}
+	return fileDescriptor_f6d3cc8a0c2d378f, []int{24}
 }
 func (m *MsgRetryQuarantined) XXX_Unmarshal(b []byte) error {
 	return m.Unmarshal(b)
@@ -967,7 +1438,7 @@ func (m *MsgRetryQuarantinedResponse) Reset()         { *m = MsgRetryQuarantined
 func (m *MsgRetryQuarantinedResponse) String() string { return proto.CompactTextString(m) }
 func (*MsgRetryQuarantinedResponse) ProtoMessage()    {}
 func (*MsgRetryQuarantinedResponse) Descriptor() ([]byte, []int) {
-	return fileDescriptor_f6d3cc8a0c2d378f, []int{17}
+	return fileDescriptor_f6d3cc8a0c2d378f, []int{25}
 }
 func (m *MsgRetryQuarantinedResponse) XXX_Unmarshal(b []byte) error {
 	return m.Unmarshal(b)
@@ -1011,6 +1482,14 @@ func init() {
 	proto.RegisterType((*MsgRejectPlacementResponse)(nil), "isun.lease.v1.MsgRejectPlacementResponse")
 	proto.RegisterType((*MsgMigratePlacement)(nil), "isun.lease.v1.MsgMigratePlacement")
 	proto.RegisterType((*MsgMigratePlacementResponse)(nil), "isun.lease.v1.MsgMigratePlacementResponse")
+	proto.RegisterType((*MsgRequestSnapshot)(nil), "isun.lease.v1.MsgRequestSnapshot")
+	proto.RegisterType((*MsgRequestSnapshotResponse)(nil), "isun.lease.v1.MsgRequestSnapshotResponse")
+	proto.RegisterType((*MsgRecordSnapshot)(nil), "isun.lease.v1.MsgRecordSnapshot")
+	proto.RegisterType((*MsgRecordSnapshotResponse)(nil), "isun.lease.v1.MsgRecordSnapshotResponse")
+	proto.RegisterType((*MsgRemoveSnapshot)(nil), "isun.lease.v1.MsgRemoveSnapshot")
+	proto.RegisterType((*MsgRemoveSnapshotResponse)(nil), "isun.lease.v1.MsgRemoveSnapshotResponse")
+	proto.RegisterType((*MsgRestoreSnapshot)(nil), "isun.lease.v1.MsgRestoreSnapshot")
+	proto.RegisterType((*MsgRestoreSnapshotResponse)(nil), "isun.lease.v1.MsgRestoreSnapshotResponse")
 	proto.RegisterType((*MsgUpdateParams)(nil), "isun.lease.v1.MsgUpdateParams")
 	proto.RegisterType((*MsgUpdateParamsResponse)(nil), "isun.lease.v1.MsgUpdateParamsResponse")
 	proto.RegisterType((*MsgRetryQuarantined)(nil), "isun.lease.v1.MsgRetryQuarantined")
@@ -1020,80 +1499,101 @@ func init() {
 func init() { proto.RegisterFile("isun/lease/v1/tx.proto", fileDescriptor_f6d3cc8a0c2d378f) }
 
 var fileDescriptor_f6d3cc8a0c2d378f = []byte{
-	// 1167 bytes of a gzipped FileDescriptorProto
-	0x1f, 0x8b, 0x08, 0x00, 0x00, 0x00, 0x00, 0x00, 0x02, 0xff, 0xc4, 0x57, 0xcb, 0x6f, 0xe3, 0x44,
-	0x18, 0xaf, 0x93, 0x26, 0x6d, 0xbe, 0x6e, 0xb7, 0xac, 0xe9, 0xc3, 0x75, 0xdb, 0x34, 0x98, 0x57,
-	0xb6, 0xbb, 0xeb, 0x6c, 0xbb, 0x08, 0xa1, 0x80, 0x56, 0xd0, 0xed, 0x22, 0x55, 0x22, 0x52, 0x71,
-	0xc5, 0x1e, 0x10, 0xa8, 0x9a, 0xc4, 0x83, 0x6b, 0x88, 0xc7, 0x91, 0x67, 0x12, 0xb5, 0x37, 0xb4,
-	0xdc, 0x38, 0x71, 0xe6, 0x2f, 0x80, 0x5b, 0x85, 0x2a, 0xfe, 0x05, 0xf6, 0xb8, 0xda, 0x13, 0xe2,
-	0x50, 0xa1, 0xf6, 0xd0, 0x23, 0xe2, 0x3f, 0x40, 0xe3, 0x71, 0x26, 0x7e, 0xa4, 0x49, 0x05, 0x2b,
-	0x71, 0x89, 0x3c, 0xdf, 0x6b, 0x7e, 0xdf, 0xe3, 0xf7, 0xd9, 0x81, 0x45, 0x97, 0x76, 0x49, 0xad,
-	0x8d, 0x11, 0xc5, 0xb5, 0xde, 0x66, 0x8d, 0x1d, 0x99, 0x9d, 0xc0, 0x67, 0xbe, 0x3a, 0xcb, 0xe5,
-	0x66, 0x28, 0x37, 0x7b, 0x9b, 0xfa, 0x2d, 0xe4, 0xb9, 0xc4, 0xaf, 0x85, 0xbf, 0xc2, 0x42, 0x2f,
-	0xb7, 0x7c, 0xea, 0xf9, 0xb4, 0xd6, 0x14, 0xae, 0x4d, 0xcc, 0xd0, 0x66, 0xad, 0xe5, 0xbb, 0x24,
-	0xd2, 0x2f, 0x45, 0x7a, 0x8f, 0x3a, 0x3c, 0xb2, 0x47, 0x9d, 0x48, 0xb1, 0x2c, 0x14, 0x07, 0xe1,
-	0xa9, 0x26, 0x0e, 0x91, 0x6a, 0xde, 0xf1, 0x1d, 0x5f, 0xc8, 0xf9, 0x53, 0xdf, 0x21, 0x89, 0x51,
-	0x80, 0x12, 0x2a, 0x3d, 0xa9, 0xea, 0xa0, 0x00, 0x79, 0xfd, 0x60, 0x6b, 0x29, 0x5d, 0x1b, 0xb5,
-	0xb0, 0x87, 0x09, 0x4b, 0x44, 0xa5, 0x5d, 0x42, 0xb9, 0xd6, 0xc6, 0x1e, 0x22, 0xb6, 0x50, 0x19,
-	0xbf, 0xe4, 0xe1, 0x66, 0x83, 0x3a, 0x8f, 0x02, 0x8c, 0x18, 0xfe, 0x84, 0x07, 0x50, 0xef, 0x43,
-	0x91, 0x61, 0x82, 0x08, 0xd3, 0x94, 0x8a, 0x52, 0x2d, 0x6d, 0x6b, 0x2f, 0x4e, 0xef, 0xcd, 0x47,
-	0xd8, 0x3f, 0xb2, 0xed, 0x00, 0x53, 0xba, 0xcf, 0x02, 0x97, 0x38, 0x56, 0x64, 0xa7, 0xce, 0x43,
-	0xc1, 0xf5, 0x90, 0x83, 0xb5, 0x1c, 0x77, 0xb0, 0xc4, 0x41, 0xbd, 0x0b, 0x45, 0x71, 0x95, 0x96,
-	0xaf, 0x28, 0xd5, 0x99, 0xad, 0x79, 0x33, 0x2c, 0x34, 0x87, 0x61, 0xf6, 0x36, 0xcd, 0x9d, 0x50,
-	0x67, 0x45, 0x36, 0xaa, 0x0e, 0xd3, 0x01, 0xee, 0xb4, 0xdd, 0x16, 0xa2, 0xda, 0x64, 0x45, 0xa9,
-	0xce, 0x5a, 0xf2, 0xac, 0x3e, 0x84, 0x42, 0xd0, 0x6d, 0x63, 0xaa, 0x15, 0xc2, 0x40, 0x6b, 0x66,
-	0xa2, 0x63, 0xe6, 0x5e, 0x3f, 0x5d, 0x8b, 0x1b, 0x6d, 0x97, 0x9e, 0x9d, 0xad, 0x4f, 0xfc, 0x74,
-	0x79, 0xb2, 0xa1, 0x58, 0xc2, 0x4d, 0x5d, 0x81, 0x92, 0x87, 0x8e, 0x0e, 0x3a, 0x81, 0xdb, 0xc2,
-	0x5a, 0xb1, 0xa2, 0x54, 0x27, 0xad, 0x69, 0x0f, 0x1d, 0xed, 0xf1, 0xb3, 0xaa, 0xc2, 0x24, 0x0a,
-	0x1c, 0xaa, 0x4d, 0x55, 0xf2, 0xd5, 0x92, 0x15, 0x3e, 0xab, 0x5b, 0x90, 0xc7, 0xa4, 0xa7, 0x4d,
-	0x57, 0xf2, 0xd5, 0x99, 0xad, 0x85, 0xd4, 0x75, 0x8f, 0x49, 0xef, 0x09, 0x0a, 0xe2, 0xd7, 0x70,
-	0x63, 0xf5, 0x21, 0x4c, 0xd9, 0xb8, 0xe3, 0x53, 0x97, 0x69, 0xa5, 0x10, 0xe6, 0xb2, 0x19, 0x15,
-	0xad, 0x29, 0x1c, 0xc3, 0xb1, 0x31, 0x1f, 0xf9, 0x2e, 0x89, 0xfb, 0xf6, 0x9d, 0xea, 0xb7, 0x9f,
-	0x5e, 0x9e, 0x6c, 0x44, 0x15, 0xfd, 0xfe, 0xf2, 0x64, 0x23, 0x3e, 0x0a, 0xc9, 0x0e, 0x19, 0xf7,
-	0x61, 0x31, 0x29, 0xb1, 0x30, 0xed, 0xf8, 0x84, 0x62, 0x75, 0x11, 0x8a, 0xa4, 0xeb, 0x35, 0x71,
-	0x10, 0xf6, 0x6e, 0xd2, 0x8a, 0x4e, 0xc6, 0xdf, 0x0a, 0xdc, 0x68, 0x50, 0xe7, 0xe3, 0x2e, 0xb1,
-	0x65, 0x93, 0xbf, 0xea, 0x12, 0x3b, 0x32, 0x1c, 0xd9, 0x64, 0x61, 0x17, 0x1b, 0x8b, 0xdc, 0x35,
-	0xc7, 0x62, 0x00, 0x26, 0x1f, 0x07, 0xa3, 0x7e, 0x00, 0x45, 0xe4, 0xf9, 0x5d, 0xc2, 0xc2, 0x46,
-	0x5f, 0xb7, 0x50, 0x91, 0x4f, 0xfd, 0xed, 0xb0, 0x4e, 0x02, 0x14, 0xaf, 0xd3, 0x52, 0xb2, 0x4e,
-	0x32, 0x45, 0xe3, 0x4b, 0x98, 0x8f, 0x9f, 0x65, 0x8d, 0x1e, 0xc3, 0x54, 0x13, 0xb5, 0x11, 0x69,
-	0xe1, 0x28, 0xf7, 0x3b, 0xfc, 0x92, 0x3f, 0xce, 0xd6, 0x17, 0x04, 0x0c, 0x6a, 0x7f, 0x63, 0xba,
-	0x7e, 0xcd, 0x43, 0xec, 0xd0, 0xdc, 0x25, 0xec, 0xc5, 0xe9, 0x3d, 0x88, 0xf0, 0xed, 0x12, 0x66,
-	0xf5, 0x7d, 0x8d, 0xa7, 0xb9, 0x90, 0x39, 0x9f, 0x75, 0xec, 0xff, 0xc0, 0x9c, 0x41, 0x89, 0x72,
-	0x89, 0x12, 0xc5, 0xd9, 0x90, 0x4f, 0xb1, 0x61, 0xc0, 0xab, 0xc9, 0x6b, 0xf0, 0x4a, 0x72, 0xb3,
-	0x10, 0xe7, 0xe6, 0x28, 0x46, 0x8c, 0x9b, 0xc4, 0x58, 0xc6, 0xc6, 0x3b, 0xe1, 0x24, 0xc6, 0x24,
-	0xb2, 0xca, 0x61, 0x06, 0x3d, 0x97, 0xba, 0x3e, 0x89, 0x66, 0x51, 0x9e, 0x8d, 0xef, 0x14, 0x98,
-	0xe5, 0x03, 0xdc, 0xf6, 0xe9, 0xcb, 0xae, 0x5c, 0xbd, 0x9a, 0x02, 0xaf, 0xa5, 0x68, 0x24, 0xef,
-	0x34, 0x96, 0x60, 0x21, 0x21, 0xe8, 0x43, 0x37, 0xfe, 0x52, 0xe0, 0x56, 0x83, 0x3a, 0xfb, 0x0c,
-	0x05, 0x4c, 0xee, 0x16, 0xd5, 0x84, 0x02, 0x72, 0xf0, 0x35, 0x10, 0x0a, 0x33, 0xf5, 0x7d, 0xc8,
-	0xb9, 0x76, 0x08, 0x6e, 0x66, 0x4b, 0xbf, 0x6a, 0x63, 0xed, 0xee, 0x6c, 0xcf, 0xf1, 0xe9, 0x3b,
-	0x3f, 0x5b, 0xcf, 0xed, 0xee, 0x88, 0x41, 0xcf, 0xb9, 0xb6, 0xfa, 0x21, 0x94, 0x30, 0xb1, 0x3b,
-	0xbe, 0x4b, 0x18, 0x1f, 0x00, 0xbe, 0x86, 0x96, 0x32, 0x6b, 0x48, 0xe8, 0xe3, 0x1c, 0x19, 0x38,
-	0xd5, 0xef, 0xf0, 0x3a, 0x08, 0x28, 0xbc, 0x0c, 0xab, 0xc9, 0x32, 0x24, 0x73, 0x33, 0x56, 0x60,
-	0x39, 0x23, 0x94, 0xe5, 0xf8, 0x4d, 0x01, 0xb5, 0x41, 0x1d, 0x0b, 0x7f, 0x8d, 0x5b, 0xff, 0x57,
-	0x3d, 0x16, 0xa1, 0x18, 0x60, 0x44, 0x7d, 0x12, 0xb2, 0xa1, 0x64, 0x45, 0xa7, 0xfa, 0xdd, 0x64,
-	0x96, 0x6b, 0xc9, 0x2c, 0x53, 0x90, 0x8d, 0x55, 0xd0, 0xb3, 0x52, 0x99, 0xe7, 0xcf, 0x0a, 0xbc,
-	0xda, 0xa0, 0x4e, 0xc3, 0x75, 0x02, 0xc4, 0xf0, 0x20, 0xd1, 0x97, 0xc7, 0x6a, 0x0d, 0xa6, 0x22,
-	0x16, 0x47, 0xa4, 0xee, 0x1f, 0xeb, 0x66, 0x6a, 0x6a, 0xcb, 0xc9, 0x44, 0xd2, 0x98, 0x8c, 0x35,
-	0x58, 0x19, 0x22, 0x96, 0xa9, 0x9c, 0x2a, 0x30, 0x27, 0x79, 0xb9, 0x17, 0x7e, 0x29, 0xa8, 0xef,
-	0x42, 0x09, 0x75, 0xd9, 0xa1, 0x1f, 0xb8, 0xec, 0x78, 0x6c, 0x26, 0x03, 0x53, 0xf5, 0x3d, 0x28,
-	0x8a, 0x6f, 0x8d, 0xa8, 0x77, 0xe9, 0xd7, 0xa1, 0x08, 0x9f, 0xd8, 0xd4, 0xc2, 0xbe, 0x5e, 0xe3,
-	0x49, 0x0d, 0x22, 0x0d, 0xc6, 0xf0, 0x28, 0xbd, 0x4c, 0x44, 0x0c, 0x63, 0x19, 0x96, 0x52, 0x22,
-	0x99, 0xd1, 0x8f, 0xa2, 0x39, 0x16, 0x66, 0xc1, 0xf1, 0xa7, 0x5d, 0x14, 0x20, 0xc2, 0x5c, 0x82,
-	0xed, 0x7f, 0x9d, 0xd5, 0x55, 0xeb, 0xe3, 0x41, 0x16, 0x73, 0x25, 0x8d, 0x39, 0x0d, 0x22, 0xea,
-	0x46, 0x5a, 0xdc, 0xc7, 0xbe, 0xf5, 0x6b, 0x11, 0xf2, 0x0d, 0xea, 0xa8, 0xfb, 0x30, 0x13, 0xff,
-	0xce, 0x4a, 0x7f, 0xc6, 0x24, 0x5f, 0xe9, 0xfa, 0x9b, 0x23, 0xd5, 0x72, 0xcf, 0x36, 0xa0, 0x34,
-	0x78, 0xab, 0xaf, 0x64, 0x7d, 0xa4, 0x52, 0x7f, 0x7d, 0x84, 0x52, 0x86, 0xdb, 0x87, 0x99, 0xf8,
-	0x1b, 0x6d, 0x08, 0xc6, 0x98, 0x7a, 0x18, 0xc6, 0x61, 0xef, 0x82, 0x3d, 0x80, 0xd8, 0xae, 0x5f,
-	0x1d, 0x92, 0x98, 0xd4, 0xea, 0x6f, 0x8c, 0xd2, 0xca, 0x88, 0x5f, 0xc0, 0xcd, 0xd4, 0x7a, 0xae,
-	0x64, 0xfd, 0x92, 0x16, 0x7a, 0x75, 0x9c, 0x85, 0x8c, 0x7e, 0x00, 0x73, 0xe9, 0x6d, 0xf7, 0x5a,
-	0xd6, 0x39, 0x65, 0xa2, 0xdf, 0x1e, 0x6b, 0x22, 0x2f, 0x68, 0xc2, 0x2b, 0x99, 0x35, 0x63, 0x64,
-	0xdd, 0xd3, 0x36, 0xfa, 0xc6, 0x78, 0x1b, 0x79, 0xc7, 0x13, 0xb8, 0x91, 0xe0, 0x7f, 0xf9, 0xaa,
-	0x5e, 0x09, 0xbd, 0xfe, 0xd6, 0x68, 0x7d, 0x1c, 0x7b, 0x86, 0x85, 0xc6, 0xb0, 0xd4, 0x93, 0x36,
-	0xc3, 0xb0, 0x5f, 0xc5, 0x18, 0xbd, 0xf0, 0x2d, 0x5f, 0x24, 0xdb, 0x3b, 0xcf, 0xce, 0xcb, 0xca,
-	0xf3, 0xf3, 0xb2, 0xf2, 0xe7, 0x79, 0x59, 0xf9, 0xe1, 0xa2, 0x3c, 0xf1, 0xfc, 0xa2, 0x3c, 0xf1,
-	0xfb, 0x45, 0x79, 0xe2, 0xf3, 0x0d, 0xc7, 0x65, 0x87, 0xdd, 0xa6, 0xd9, 0xf2, 0xbd, 0x1a, 0x0f,
-	0xcb, 0xff, 0x8c, 0x0d, 0x1e, 0xfa, 0x5c, 0x65, 0xc7, 0x1d, 0x4c, 0x9b, 0xc5, 0xf0, 0x9f, 0xce,
-	0x83, 0x7f, 0x02, 0x00, 0x00, 0xff, 0xff, 0x33, 0x87, 0x4b, 0xf3, 0x00, 0x0e, 0x00, 0x00,
+	// 1496 bytes of a gzipped FileDescriptorProto
+	0x1f, 0x8b, 0x08, 0x00, 0x00, 0x00, 0x00, 0x00, 0x02, 0xff, 0xcc, 0x58, 0x4f, 0x6f, 0x1b, 0x45,
+	0x1b, 0xcf, 0xda, 0x8e, 0x13, 0x4f, 0x9a, 0xf6, 0xed, 0xbe, 0xf9, 0xb3, 0xd9, 0x34, 0xae, 0xdf,
+	0xed, 0x0b, 0xb8, 0x69, 0xbb, 0x6e, 0xd2, 0xaa, 0x20, 0x83, 0x2a, 0x48, 0x53, 0xa4, 0x08, 0x2c,
+	0x85, 0xb5, 0xe8, 0x01, 0x81, 0xac, 0xb1, 0x77, 0xd8, 0x2c, 0xf5, 0xce, 0x9a, 0x9d, 0xb1, 0x95,
+	0x70, 0x42, 0x70, 0x40, 0x42, 0xaa, 0xc4, 0x85, 0x0b, 0x9f, 0x00, 0x6e, 0x3d, 0xe4, 0x0b, 0x20,
+	0x0e, 0xf4, 0x58, 0xf5, 0x84, 0x38, 0x54, 0x28, 0x3d, 0xf4, 0x88, 0xf8, 0x06, 0x68, 0x67, 0x76,
+	0xc7, 0x3b, 0xeb, 0x75, 0x9c, 0x42, 0x24, 0xb8, 0x44, 0x9e, 0xe7, 0xdf, 0xfc, 0x9e, 0x67, 0x9e,
+	0xdf, 0x33, 0xb3, 0x01, 0x4b, 0x2e, 0xe9, 0xe3, 0x5a, 0x17, 0x41, 0x82, 0x6a, 0x83, 0x8d, 0x1a,
+	0xdd, 0x37, 0x7b, 0x81, 0x4f, 0x7d, 0x75, 0x3e, 0x94, 0x9b, 0x4c, 0x6e, 0x0e, 0x36, 0xf4, 0xf3,
+	0xd0, 0x73, 0xb1, 0x5f, 0x63, 0x7f, 0xb9, 0x85, 0x5e, 0xee, 0xf8, 0xc4, 0xf3, 0x49, 0xad, 0xcd,
+	0x5d, 0xdb, 0x88, 0xc2, 0x8d, 0x5a, 0xc7, 0x77, 0x71, 0xa4, 0x5f, 0x8e, 0xf4, 0x1e, 0x71, 0xc2,
+	0xc8, 0x1e, 0x71, 0x22, 0xc5, 0x0a, 0x57, 0xb4, 0xd8, 0xaa, 0xc6, 0x17, 0x91, 0x6a, 0xc1, 0xf1,
+	0x1d, 0x9f, 0xcb, 0xc3, 0x5f, 0xb1, 0x83, 0x8c, 0x91, 0x83, 0xe2, 0x2a, 0x5d, 0x56, 0xf5, 0x60,
+	0x00, 0xbd, 0x38, 0xd8, 0x5a, 0x4a, 0xd7, 0x85, 0x1d, 0xe4, 0x21, 0x4c, 0xa5, 0xa8, 0xa4, 0x8f,
+	0x49, 0xa8, 0xb5, 0x91, 0x07, 0xb1, 0xcd, 0x55, 0xc6, 0x83, 0x02, 0x38, 0xdb, 0x20, 0xce, 0x9d,
+	0x00, 0x41, 0x8a, 0xde, 0x0d, 0x03, 0xa8, 0xd7, 0x41, 0x91, 0x22, 0x0c, 0x31, 0xd5, 0x94, 0x8a,
+	0x52, 0x2d, 0x6d, 0x69, 0x4f, 0x0e, 0xaf, 0x2d, 0x44, 0xd8, 0xdf, 0xb2, 0xed, 0x00, 0x11, 0xd2,
+	0xa4, 0x81, 0x8b, 0x1d, 0x2b, 0xb2, 0x53, 0x17, 0xc0, 0xb4, 0xeb, 0x41, 0x07, 0x69, 0xb9, 0xd0,
+	0xc1, 0xe2, 0x0b, 0xf5, 0x2a, 0x28, 0xf2, 0xad, 0xb4, 0x7c, 0x45, 0xa9, 0xce, 0x6d, 0x2e, 0x98,
+	0xac, 0xd0, 0x21, 0x0c, 0x73, 0xb0, 0x61, 0x6e, 0x33, 0x9d, 0x15, 0xd9, 0xa8, 0x3a, 0x98, 0x0d,
+	0x50, 0xaf, 0xeb, 0x76, 0x20, 0xd1, 0x0a, 0x15, 0xa5, 0x3a, 0x6f, 0x89, 0xb5, 0x7a, 0x1b, 0x4c,
+	0x07, 0xfd, 0x2e, 0x22, 0xda, 0x34, 0x0b, 0xb4, 0x66, 0x4a, 0x27, 0x66, 0xee, 0xc6, 0xe9, 0x5a,
+	0xa1, 0xd1, 0x56, 0xe9, 0xd1, 0xd3, 0x8b, 0x53, 0xdf, 0x3f, 0x7f, 0xb8, 0xae, 0x58, 0xdc, 0x4d,
+	0x5d, 0x05, 0x25, 0x0f, 0xee, 0xb7, 0x7a, 0x81, 0xdb, 0x41, 0x5a, 0xb1, 0xa2, 0x54, 0x0b, 0xd6,
+	0xac, 0x07, 0xf7, 0x77, 0xc3, 0xb5, 0xaa, 0x82, 0x02, 0x0c, 0x1c, 0xa2, 0xcd, 0x54, 0xf2, 0xd5,
+	0x92, 0xc5, 0x7e, 0xab, 0x9b, 0x20, 0x8f, 0xf0, 0x40, 0x9b, 0xad, 0xe4, 0xab, 0x73, 0x9b, 0x8b,
+	0xa9, 0xed, 0xee, 0xe2, 0xc1, 0x3d, 0x18, 0x24, 0xb7, 0x09, 0x8d, 0xd5, 0xdb, 0x60, 0xc6, 0x46,
+	0x3d, 0x9f, 0xb8, 0x54, 0x2b, 0x31, 0x98, 0x2b, 0x66, 0x54, 0xb4, 0x36, 0x77, 0x64, 0x6d, 0x63,
+	0xde, 0xf1, 0x5d, 0x9c, 0xf4, 0x8d, 0x9d, 0xd4, 0x9b, 0x60, 0x89, 0x60, 0xd8, 0x23, 0x7b, 0x3e,
+	0x6d, 0xa1, 0x01, 0x0a, 0x0e, 0x5a, 0x04, 0x75, 0x7c, 0x6c, 0x13, 0x0d, 0xb0, 0x72, 0x2c, 0xc4,
+	0xda, 0xbb, 0xa1, 0xb2, 0xc9, 0x75, 0xea, 0x25, 0x30, 0x2f, 0xbc, 0xee, 0x23, 0xd4, 0xd3, 0xe6,
+	0x98, 0xf1, 0x99, 0x58, 0xf8, 0x0e, 0x42, 0xbd, 0xfa, 0xe5, 0x2f, 0x9e, 0x3f, 0x5c, 0x8f, 0x0e,
+	0xeb, 0xeb, 0xe7, 0x0f, 0xd7, 0x93, 0x5d, 0x26, 0x1f, 0xbe, 0x71, 0x1d, 0x2c, 0xc9, 0x12, 0x0b,
+	0x91, 0x9e, 0x8f, 0x09, 0x52, 0x97, 0x40, 0x11, 0xf7, 0xbd, 0x36, 0x0a, 0x58, 0x5b, 0x14, 0xac,
+	0x68, 0x65, 0xfc, 0xa1, 0x80, 0x33, 0x0d, 0xe2, 0xbc, 0xdd, 0xc7, 0xb6, 0xe8, 0x9f, 0x8f, 0xfb,
+	0xd8, 0x8e, 0x0c, 0x8f, 0xed, 0x1f, 0x6e, 0x97, 0xe8, 0xb8, 0xdc, 0x09, 0x3b, 0x6e, 0x08, 0x26,
+	0x9f, 0x04, 0xa3, 0xbe, 0x01, 0x8a, 0xd0, 0xf3, 0xfb, 0x98, 0xb2, 0x1e, 0x3a, 0xe9, 0x19, 0x44,
+	0x3e, 0xf5, 0x57, 0x58, 0x9d, 0x38, 0xa8, 0xb0, 0x4e, 0xcb, 0x72, 0x9d, 0x44, 0x8a, 0xc6, 0x47,
+	0x60, 0x21, 0xb9, 0x16, 0x35, 0xba, 0x0b, 0x66, 0xda, 0xb0, 0x0b, 0x71, 0x07, 0x45, 0xb9, 0x5f,
+	0x09, 0x37, 0xf9, 0xf5, 0xe9, 0xc5, 0x45, 0x0e, 0x83, 0xd8, 0xf7, 0x4d, 0xd7, 0xaf, 0x79, 0x90,
+	0xee, 0x99, 0x3b, 0x98, 0x3e, 0x39, 0xbc, 0x06, 0x22, 0x7c, 0x3b, 0x98, 0x5a, 0xb1, 0xaf, 0xf1,
+	0x6d, 0x9e, 0x91, 0xf2, 0xfd, 0x9e, 0xfd, 0x37, 0x48, 0x39, 0x2c, 0x51, 0x4e, 0x2a, 0x51, 0x92,
+	0x68, 0xf9, 0x14, 0xd1, 0x86, 0x94, 0x2d, 0x9c, 0x80, 0xb2, 0x82, 0xf6, 0xd3, 0x49, 0xda, 0x1f,
+	0x4b, 0xb6, 0xf1, 0x4d, 0x3e, 0xf3, 0x22, 0x4d, 0x3e, 0x3b, 0xda, 0xe4, 0xea, 0x2d, 0xb0, 0xdc,
+	0xe9, 0x22, 0x18, 0xb4, 0x84, 0x29, 0xe9, 0xec, 0x21, 0xbb, 0xdf, 0x45, 0x8c, 0x8f, 0xb3, 0xd6,
+	0x22, 0x53, 0x37, 0x23, 0x6d, 0x33, 0x52, 0x4e, 0x22, 0x47, 0xe2, 0x10, 0x8c, 0x9b, 0x8c, 0x1c,
+	0x09, 0x89, 0x38, 0x78, 0x56, 0xd4, 0x81, 0x4b, 0x5c, 0x1f, 0x47, 0xf4, 0x10, 0x6b, 0xe3, 0x4b,
+	0x05, 0xcc, 0x87, 0x9c, 0xea, 0xfa, 0xe4, 0xb4, 0x0f, 0xb3, 0x5e, 0x4d, 0x81, 0xd7, 0x52, 0xcc,
+	0x16, 0x7b, 0x1a, 0xcb, 0x60, 0x51, 0x12, 0xc4, 0xd0, 0x8d, 0xdf, 0x15, 0x70, 0xbe, 0x41, 0x9c,
+	0x26, 0x85, 0x01, 0x15, 0x93, 0x54, 0x35, 0xc1, 0x34, 0x74, 0xd0, 0x09, 0x10, 0x72, 0x33, 0xf5,
+	0x75, 0x90, 0x73, 0x6d, 0x06, 0x6e, 0x6e, 0x53, 0x1f, 0x37, 0x9f, 0x77, 0xb6, 0xb7, 0xce, 0x85,
+	0x84, 0x38, 0x7a, 0x7a, 0x31, 0xb7, 0xb3, 0xcd, 0xb9, 0x97, 0x73, 0x6d, 0xf5, 0x4d, 0x50, 0x42,
+	0xd8, 0xee, 0xf9, 0x2e, 0xa6, 0x61, 0x4f, 0x86, 0x43, 0x77, 0x79, 0x64, 0xe8, 0x72, 0x7d, 0x92,
+	0xb6, 0x43, 0xa7, 0xfa, 0x95, 0xb0, 0x0e, 0x1c, 0x4a, 0x58, 0x86, 0x0b, 0x72, 0x19, 0xe4, 0xdc,
+	0x8c, 0x55, 0xb0, 0x32, 0x22, 0x14, 0xe5, 0xf8, 0x59, 0x01, 0x6a, 0x83, 0x38, 0x16, 0xfa, 0x04,
+	0x75, 0xfe, 0xa9, 0x7a, 0x2c, 0x81, 0x62, 0x80, 0x20, 0xf1, 0x31, 0x23, 0x68, 0xc9, 0x8a, 0x56,
+	0xf5, 0xab, 0x72, 0x96, 0x6b, 0x72, 0x96, 0x29, 0xc8, 0xc6, 0x05, 0xa0, 0x8f, 0x4a, 0x45, 0x9e,
+	0x3f, 0x28, 0xe0, 0xbf, 0x0d, 0xe2, 0x34, 0x5c, 0x27, 0x80, 0x14, 0x0d, 0x13, 0x3d, 0xbd, 0x41,
+	0xa3, 0x81, 0x99, 0x68, 0xb0, 0x44, 0x73, 0x26, 0x5e, 0xd6, 0xcd, 0x54, 0xd7, 0x96, 0xe5, 0x44,
+	0xd2, 0x98, 0x8c, 0x35, 0xb0, 0x9a, 0x21, 0x16, 0xa9, 0x3c, 0x88, 0x8f, 0xec, 0xd3, 0x3e, 0x22,
+	0x34, 0x26, 0xf8, 0x29, 0xb2, 0xec, 0x5a, 0x0a, 0xef, 0x48, 0xe1, 0xa5, 0x8d, 0x45, 0xe1, 0x25,
+	0xa9, 0x40, 0xfb, 0x55, 0x8e, 0xf1, 0xcd, 0x42, 0x1d, 0x3f, 0xb0, 0x05, 0xd8, 0x17, 0xed, 0xaf,
+	0x3b, 0xa0, 0x24, 0x5e, 0x79, 0x27, 0x68, 0xb3, 0x24, 0x6b, 0x84, 0x5f, 0x98, 0xaf, 0xed, 0x3a,
+	0x88, 0xd0, 0xb8, 0xcf, 0xf8, 0x4a, 0x5d, 0x03, 0x80, 0xb8, 0x9f, 0xa1, 0x56, 0xfb, 0x80, 0x22,
+	0xfe, 0x1a, 0x2b, 0x58, 0xa5, 0x50, 0xb2, 0x15, 0x0a, 0xd4, 0x15, 0x30, 0x4b, 0xe1, 0x7d, 0x84,
+	0x5b, 0x1e, 0x7f, 0x91, 0x15, 0xac, 0x19, 0xb6, 0x6e, 0x4c, 0xe2, 0xa1, 0x9c, 0xb3, 0xf1, 0x2a,
+	0xe3, 0xa1, 0x2c, 0x4c, 0x4e, 0x54, 0x12, 0x56, 0x30, 0xbe, 0x4b, 0x0b, 0x96, 0x58, 0x1b, 0x3f,
+	0x2a, 0x51, 0x09, 0x3d, 0x7f, 0x80, 0x4e, 0xff, 0xbc, 0xc7, 0x77, 0xae, 0x84, 0xaa, 0x20, 0xa3,
+	0xe2, 0xec, 0x4c, 0x74, 0xc9, 0x48, 0xf2, 0x49, 0xb4, 0xd1, 0x10, 0x92, 0x85, 0xa2, 0x47, 0x7e,
+	0x8a, 0x3b, 0x9a, 0x50, 0x3f, 0xf8, 0xf7, 0x64, 0x38, 0x91, 0x07, 0x12, 0x5c, 0xc1, 0x03, 0x49,
+	0x2a, 0x72, 0x3c, 0x54, 0xc0, 0x39, 0x71, 0x9b, 0xee, 0xb2, 0xaf, 0x19, 0xf5, 0x16, 0x28, 0xc1,
+	0x3e, 0xdd, 0xf3, 0x03, 0x97, 0x1e, 0x4c, 0xcc, 0x71, 0x68, 0xaa, 0xbe, 0x06, 0x8a, 0xfc, 0x7b,
+	0x28, 0xa2, 0x42, 0xfa, 0xc9, 0xce, 0xc3, 0x4b, 0x4f, 0x3e, 0x6e, 0x5f, 0xaf, 0x85, 0x29, 0x0d,
+	0x23, 0x0d, 0xcf, 0x6d, 0x3f, 0xfd, 0x04, 0xe0, 0x31, 0x8c, 0x15, 0xb0, 0x9c, 0x12, 0x89, 0x8c,
+	0xbe, 0xe3, 0x23, 0xd5, 0x42, 0x34, 0x38, 0x78, 0xaf, 0x0f, 0x03, 0x88, 0xa9, 0x8b, 0x91, 0xfd,
+	0x97, 0xb3, 0x1a, 0x37, 0x8e, 0x6e, 0x8c, 0x62, 0xae, 0xa4, 0x31, 0xa7, 0x41, 0x44, 0x33, 0x34,
+	0x2d, 0x8e, 0xb1, 0x6f, 0x1e, 0x96, 0x40, 0xbe, 0x41, 0x1c, 0xb5, 0x09, 0xe6, 0x92, 0xdf, 0x82,
+	0xe9, 0x4f, 0x2d, 0xf9, 0xdb, 0x40, 0x7f, 0xe9, 0x58, 0xb5, 0xe0, 0x72, 0x03, 0x94, 0x86, 0x9f,
+	0x07, 0xab, 0xa3, 0x3e, 0x42, 0xa9, 0x5f, 0x3a, 0x46, 0x29, 0xc2, 0x35, 0xc1, 0x5c, 0xf2, 0x69,
+	0x9c, 0x81, 0x31, 0xa1, 0xce, 0xc2, 0x98, 0xf5, 0x82, 0xdb, 0x05, 0x20, 0xf1, 0x42, 0xbb, 0x90,
+	0x91, 0x98, 0xd0, 0xea, 0xff, 0x3f, 0x4e, 0x2b, 0x22, 0x7e, 0x08, 0xce, 0xa6, 0x1e, 0x55, 0x95,
+	0x51, 0x3f, 0xd9, 0x42, 0xaf, 0x4e, 0xb2, 0x10, 0xd1, 0x5b, 0xe0, 0x5c, 0xfa, 0x8d, 0xf2, 0xbf,
+	0x51, 0xe7, 0x94, 0x89, 0x7e, 0x79, 0xa2, 0x89, 0xd8, 0xa0, 0x0d, 0xfe, 0x33, 0xf2, 0x38, 0x30,
+	0x46, 0xdd, 0xd3, 0x36, 0xfa, 0xfa, 0x64, 0x1b, 0x39, 0x09, 0xf9, 0xd6, 0xce, 0x4c, 0x42, 0x32,
+	0xc9, 0x4e, 0x22, 0xf3, 0xb2, 0x0d, 0xcf, 0x20, 0x75, 0xd1, 0x56, 0xb2, 0x9c, 0x93, 0x16, 0x59,
+	0x67, 0x30, 0xe6, 0x8e, 0x62, 0xd1, 0xa5, 0x3b, 0x28, 0x33, 0x7a, 0xd2, 0x22, 0x3b, 0x7a, 0xd6,
+	0x25, 0xc0, 0x8b, 0x23, 0x5f, 0x00, 0x99, 0xc5, 0x91, 0x4c, 0xb2, 0x8b, 0x93, 0x39, 0x81, 0xd5,
+	0x7b, 0xe0, 0x8c, 0x34, 0x7d, 0xcb, 0xe3, 0x98, 0xc2, 0xf5, 0xfa, 0xcb, 0xc7, 0xeb, 0x93, 0x9d,
+	0x33, 0x32, 0x03, 0x8d, 0x2c, 0x58, 0xb2, 0x4d, 0x56, 0xe7, 0x8c, 0x9b, 0x57, 0xfa, 0xf4, 0xe7,
+	0xe1, 0x18, 0xdf, 0xda, 0x7e, 0x74, 0x54, 0x56, 0x1e, 0x1f, 0x95, 0x95, 0xdf, 0x8e, 0xca, 0xca,
+	0x37, 0xcf, 0xca, 0x53, 0x8f, 0x9f, 0x95, 0xa7, 0x7e, 0x79, 0x56, 0x9e, 0xfa, 0x60, 0xdd, 0x71,
+	0xe9, 0x5e, 0xbf, 0x6d, 0x76, 0x7c, 0xaf, 0x16, 0x86, 0xed, 0xf8, 0x2e, 0x1e, 0xfe, 0x88, 0x27,
+	0x25, 0x3d, 0xe8, 0x21, 0xd2, 0x2e, 0xb2, 0xff, 0x85, 0xdd, 0xf8, 0x33, 0x00, 0x00, 0xff, 0xff,
+	0x7e, 0xa4, 0x43, 0x67, 0x22, 0x14, 0x00, 0x00,
 }
 
 // Reference imports to suppress errors if they are not otherwise used.
@@ -1122,6 +1622,14 @@ type MsgClient interface {
 	RejectPlacement(ctx context.Context, in *MsgRejectPlacement, opts ...grpc.CallOption) (*MsgRejectPlacementResponse, error)
 	// MigratePlacement moves a replica away from its node.
 	MigratePlacement(ctx context.Context, in *MsgMigratePlacement, opts ...grpc.CallOption) (*MsgMigratePlacementResponse, error)
+	// RequestSnapshot asks the nodes of a lease to save its volumes now.
+	RequestSnapshot(ctx context.Context, in *MsgRequestSnapshot, opts ...grpc.CallOption) (*MsgRequestSnapshotResponse, error)
+	// RecordSnapshot says that the volumes of a placement were saved; the node's agent signs.
+	RecordSnapshot(ctx context.Context, in *MsgRecordSnapshot, opts ...grpc.CallOption) (*MsgRecordSnapshotResponse, error)
+	// RemoveSnapshot ends that a snapshot is kept.
+	RemoveSnapshot(ctx context.Context, in *MsgRemoveSnapshot, opts ...grpc.CallOption) (*MsgRemoveSnapshotResponse, error)
+	// RestoreSnapshot places a replica anew, to begin with a snapshot.
+	RestoreSnapshot(ctx context.Context, in *MsgRestoreSnapshot, opts ...grpc.CallOption) (*MsgRestoreSnapshotResponse, error)
 	// UpdateParams changes the params; the authority signs.
 	UpdateParams(ctx context.Context, in *MsgUpdateParams, opts ...grpc.CallOption) (*MsgUpdateParamsResponse, error)
 	// RetryQuarantined puts block work that failed back into the queue it came from; the authority signs.
@@ -1199,6 +1707,42 @@ func (c *msgClient) MigratePlacement(ctx context.Context, in *MsgMigratePlacemen
 	return out, nil
 }
 
+func (c *msgClient) RequestSnapshot(ctx context.Context, in *MsgRequestSnapshot, opts ...grpc.CallOption) (*MsgRequestSnapshotResponse, error) {
+	out := new(MsgRequestSnapshotResponse)
+	err := c.cc.Invoke(ctx, "/isun.lease.v1.Msg/RequestSnapshot", in, out, opts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *msgClient) RecordSnapshot(ctx context.Context, in *MsgRecordSnapshot, opts ...grpc.CallOption) (*MsgRecordSnapshotResponse, error) {
+	out := new(MsgRecordSnapshotResponse)
+	err := c.cc.Invoke(ctx, "/isun.lease.v1.Msg/RecordSnapshot", in, out, opts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *msgClient) RemoveSnapshot(ctx context.Context, in *MsgRemoveSnapshot, opts ...grpc.CallOption) (*MsgRemoveSnapshotResponse, error) {
+	out := new(MsgRemoveSnapshotResponse)
+	err := c.cc.Invoke(ctx, "/isun.lease.v1.Msg/RemoveSnapshot", in, out, opts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *msgClient) RestoreSnapshot(ctx context.Context, in *MsgRestoreSnapshot, opts ...grpc.CallOption) (*MsgRestoreSnapshotResponse, error) {
+	out := new(MsgRestoreSnapshotResponse)
+	err := c.cc.Invoke(ctx, "/isun.lease.v1.Msg/RestoreSnapshot", in, out, opts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 func (c *msgClient) UpdateParams(ctx context.Context, in *MsgUpdateParams, opts ...grpc.CallOption) (*MsgUpdateParamsResponse, error) {
 	out := new(MsgUpdateParamsResponse)
 	err := c.cc.Invoke(ctx, "/isun.lease.v1.Msg/UpdateParams", in, out, opts...)
@@ -1233,6 +1777,14 @@ type MsgServer interface {
 	RejectPlacement(context.Context, *MsgRejectPlacement) (*MsgRejectPlacementResponse, error)
 	// MigratePlacement moves a replica away from its node.
 	MigratePlacement(context.Context, *MsgMigratePlacement) (*MsgMigratePlacementResponse, error)
+	// RequestSnapshot asks the nodes of a lease to save its volumes now.
+	RequestSnapshot(context.Context, *MsgRequestSnapshot) (*MsgRequestSnapshotResponse, error)
+	// RecordSnapshot says that the volumes of a placement were saved; the node's agent signs.
+	RecordSnapshot(context.Context, *MsgRecordSnapshot) (*MsgRecordSnapshotResponse, error)
+	// RemoveSnapshot ends that a snapshot is kept.
+	RemoveSnapshot(context.Context, *MsgRemoveSnapshot) (*MsgRemoveSnapshotResponse, error)
+	// RestoreSnapshot places a replica anew, to begin with a snapshot.
+	RestoreSnapshot(context.Context, *MsgRestoreSnapshot) (*MsgRestoreSnapshotResponse, error)
 	// UpdateParams changes the params; the authority signs.
 	UpdateParams(context.Context, *MsgUpdateParams) (*MsgUpdateParamsResponse, error)
 	// RetryQuarantined puts block work that failed back into the queue it came from; the authority signs.
@@ -1263,6 +1815,18 @@ func (*UnimplementedMsgServer) RejectPlacement(ctx context.Context, req *MsgReje
 }
 func (*UnimplementedMsgServer) MigratePlacement(ctx context.Context, req *MsgMigratePlacement) (*MsgMigratePlacementResponse, error) {
 	return nil, status.Errorf(codes.Unimplemented, "method MigratePlacement not implemented")
+}
+func (*UnimplementedMsgServer) RequestSnapshot(ctx context.Context, req *MsgRequestSnapshot) (*MsgRequestSnapshotResponse, error) {
+	return nil, status.Errorf(codes.Unimplemented, "method RequestSnapshot not implemented")
+}
+func (*UnimplementedMsgServer) RecordSnapshot(ctx context.Context, req *MsgRecordSnapshot) (*MsgRecordSnapshotResponse, error) {
+	return nil, status.Errorf(codes.Unimplemented, "method RecordSnapshot not implemented")
+}
+func (*UnimplementedMsgServer) RemoveSnapshot(ctx context.Context, req *MsgRemoveSnapshot) (*MsgRemoveSnapshotResponse, error) {
+	return nil, status.Errorf(codes.Unimplemented, "method RemoveSnapshot not implemented")
+}
+func (*UnimplementedMsgServer) RestoreSnapshot(ctx context.Context, req *MsgRestoreSnapshot) (*MsgRestoreSnapshotResponse, error) {
+	return nil, status.Errorf(codes.Unimplemented, "method RestoreSnapshot not implemented")
 }
 func (*UnimplementedMsgServer) UpdateParams(ctx context.Context, req *MsgUpdateParams) (*MsgUpdateParamsResponse, error) {
 	return nil, status.Errorf(codes.Unimplemented, "method UpdateParams not implemented")
@@ -1401,6 +1965,78 @@ func _Msg_MigratePlacement_Handler(srv interface{}, ctx context.Context, dec fun
 	return interceptor(ctx, in, info, handler)
 }
 
+func _Msg_RequestSnapshot_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(MsgRequestSnapshot)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(MsgServer).RequestSnapshot(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: "/isun.lease.v1.Msg/RequestSnapshot",
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(MsgServer).RequestSnapshot(ctx, req.(*MsgRequestSnapshot))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _Msg_RecordSnapshot_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(MsgRecordSnapshot)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(MsgServer).RecordSnapshot(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: "/isun.lease.v1.Msg/RecordSnapshot",
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(MsgServer).RecordSnapshot(ctx, req.(*MsgRecordSnapshot))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _Msg_RemoveSnapshot_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(MsgRemoveSnapshot)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(MsgServer).RemoveSnapshot(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: "/isun.lease.v1.Msg/RemoveSnapshot",
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(MsgServer).RemoveSnapshot(ctx, req.(*MsgRemoveSnapshot))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _Msg_RestoreSnapshot_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(MsgRestoreSnapshot)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(MsgServer).RestoreSnapshot(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: "/isun.lease.v1.Msg/RestoreSnapshot",
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(MsgServer).RestoreSnapshot(ctx, req.(*MsgRestoreSnapshot))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 func _Msg_UpdateParams_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
 	in := new(MsgUpdateParams)
 	if err := dec(in); err != nil {
@@ -1471,6 +2107,22 @@ var _Msg_serviceDesc = grpc.ServiceDesc{
 			Handler:    _Msg_MigratePlacement_Handler,
 		},
 		{
+			MethodName: "RequestSnapshot",
+			Handler:    _Msg_RequestSnapshot_Handler,
+		},
+		{
+			MethodName: "RecordSnapshot",
+			Handler:    _Msg_RecordSnapshot_Handler,
+		},
+		{
+			MethodName: "RemoveSnapshot",
+			Handler:    _Msg_RemoveSnapshot_Handler,
+		},
+		{
+			MethodName: "RestoreSnapshot",
+			Handler:    _Msg_RestoreSnapshot_Handler,
+		},
+		{
 			MethodName: "UpdateParams",
 			Handler:    _Msg_UpdateParams_Handler,
 		},
@@ -1503,6 +2155,16 @@ func (m *MsgCreateLease) MarshalToSizedBuffer(dAtA []byte) (int, error) {
 	_ = i
 	var l int
 	_ = l
+	if m.SnapshotKeep != 0 {
+		i = encodeVarintTx(dAtA, i, uint64(m.SnapshotKeep))
+		i--
+		dAtA[i] = 0x58
+	}
+	if m.SnapshotEverySeconds != 0 {
+		i = encodeVarintTx(dAtA, i, uint64(m.SnapshotEverySeconds))
+		i--
+		dAtA[i] = 0x50
+	}
 	{
 		size, err := m.Deposit.MarshalToSizedBuffer(dAtA[:i])
 		if err != nil {
@@ -1718,6 +2380,26 @@ func (m *MsgUpdateLease) MarshalToSizedBuffer(dAtA []byte) (int, error) {
 	_ = i
 	var l int
 	_ = l
+	if m.ClearSnapshotSchedule {
+		i--
+		if m.ClearSnapshotSchedule {
+			dAtA[i] = 1
+		} else {
+			dAtA[i] = 0
+		}
+		i--
+		dAtA[i] = 0x48
+	}
+	if m.SnapshotKeep != 0 {
+		i = encodeVarintTx(dAtA, i, uint64(m.SnapshotKeep))
+		i--
+		dAtA[i] = 0x40
+	}
+	if m.SnapshotEverySeconds != 0 {
+		i = encodeVarintTx(dAtA, i, uint64(m.SnapshotEverySeconds))
+		i--
+		dAtA[i] = 0x38
+	}
 	if m.MaxPrice != 0 {
 		i = encodeVarintTx(dAtA, i, uint64(m.MaxPrice))
 		i--
@@ -2058,6 +2740,285 @@ func (m *MsgMigratePlacementResponse) MarshalToSizedBuffer(dAtA []byte) (int, er
 	return len(dAtA) - i, nil
 }
 
+func (m *MsgRequestSnapshot) Marshal() (dAtA []byte, err error) {
+	size := m.Size()
+	dAtA = make([]byte, size)
+	n, err := m.MarshalToSizedBuffer(dAtA[:size])
+	if err != nil {
+		return nil, err
+	}
+	return dAtA[:n], nil
+}
+
+func (m *MsgRequestSnapshot) MarshalTo(dAtA []byte) (int, error) {
+	size := m.Size()
+	return m.MarshalToSizedBuffer(dAtA[:size])
+}
+
+func (m *MsgRequestSnapshot) MarshalToSizedBuffer(dAtA []byte) (int, error) {
+	i := len(dAtA)
+	_ = i
+	var l int
+	_ = l
+	if m.Number != 0 {
+		i = encodeVarintTx(dAtA, i, uint64(m.Number))
+		i--
+		dAtA[i] = 0x10
+	}
+	if len(m.Tenant) > 0 {
+		i -= len(m.Tenant)
+		copy(dAtA[i:], m.Tenant)
+		i = encodeVarintTx(dAtA, i, uint64(len(m.Tenant)))
+		i--
+		dAtA[i] = 0xa
+	}
+	return len(dAtA) - i, nil
+}
+
+func (m *MsgRequestSnapshotResponse) Marshal() (dAtA []byte, err error) {
+	size := m.Size()
+	dAtA = make([]byte, size)
+	n, err := m.MarshalToSizedBuffer(dAtA[:size])
+	if err != nil {
+		return nil, err
+	}
+	return dAtA[:n], nil
+}
+
+func (m *MsgRequestSnapshotResponse) MarshalTo(dAtA []byte) (int, error) {
+	size := m.Size()
+	return m.MarshalToSizedBuffer(dAtA[:size])
+}
+
+func (m *MsgRequestSnapshotResponse) MarshalToSizedBuffer(dAtA []byte) (int, error) {
+	i := len(dAtA)
+	_ = i
+	var l int
+	_ = l
+	return len(dAtA) - i, nil
+}
+
+func (m *MsgRecordSnapshot) Marshal() (dAtA []byte, err error) {
+	size := m.Size()
+	dAtA = make([]byte, size)
+	n, err := m.MarshalToSizedBuffer(dAtA[:size])
+	if err != nil {
+		return nil, err
+	}
+	return dAtA[:n], nil
+}
+
+func (m *MsgRecordSnapshot) MarshalTo(dAtA []byte) (int, error) {
+	size := m.Size()
+	return m.MarshalToSizedBuffer(dAtA[:size])
+}
+
+func (m *MsgRecordSnapshot) MarshalToSizedBuffer(dAtA []byte) (int, error) {
+	i := len(dAtA)
+	_ = i
+	var l int
+	_ = l
+	if m.TakenMs != 0 {
+		i = encodeVarintTx(dAtA, i, uint64(m.TakenMs))
+		i--
+		dAtA[i] = 0x28
+	}
+	if m.SizeBytes != 0 {
+		i = encodeVarintTx(dAtA, i, uint64(m.SizeBytes))
+		i--
+		dAtA[i] = 0x20
+	}
+	if len(m.Digest) > 0 {
+		i -= len(m.Digest)
+		copy(dAtA[i:], m.Digest)
+		i = encodeVarintTx(dAtA, i, uint64(len(m.Digest)))
+		i--
+		dAtA[i] = 0x1a
+	}
+	{
+		size, err := m.Placement.MarshalToSizedBuffer(dAtA[:i])
+		if err != nil {
+			return 0, err
+		}
+		i -= size
+		i = encodeVarintTx(dAtA, i, uint64(size))
+	}
+	i--
+	dAtA[i] = 0x12
+	if len(m.Agent) > 0 {
+		i -= len(m.Agent)
+		copy(dAtA[i:], m.Agent)
+		i = encodeVarintTx(dAtA, i, uint64(len(m.Agent)))
+		i--
+		dAtA[i] = 0xa
+	}
+	return len(dAtA) - i, nil
+}
+
+func (m *MsgRecordSnapshotResponse) Marshal() (dAtA []byte, err error) {
+	size := m.Size()
+	dAtA = make([]byte, size)
+	n, err := m.MarshalToSizedBuffer(dAtA[:size])
+	if err != nil {
+		return nil, err
+	}
+	return dAtA[:n], nil
+}
+
+func (m *MsgRecordSnapshotResponse) MarshalTo(dAtA []byte) (int, error) {
+	size := m.Size()
+	return m.MarshalToSizedBuffer(dAtA[:size])
+}
+
+func (m *MsgRecordSnapshotResponse) MarshalToSizedBuffer(dAtA []byte) (int, error) {
+	i := len(dAtA)
+	_ = i
+	var l int
+	_ = l
+	if m.Sequence != 0 {
+		i = encodeVarintTx(dAtA, i, uint64(m.Sequence))
+		i--
+		dAtA[i] = 0x8
+	}
+	return len(dAtA) - i, nil
+}
+
+func (m *MsgRemoveSnapshot) Marshal() (dAtA []byte, err error) {
+	size := m.Size()
+	dAtA = make([]byte, size)
+	n, err := m.MarshalToSizedBuffer(dAtA[:size])
+	if err != nil {
+		return nil, err
+	}
+	return dAtA[:n], nil
+}
+
+func (m *MsgRemoveSnapshot) MarshalTo(dAtA []byte) (int, error) {
+	size := m.Size()
+	return m.MarshalToSizedBuffer(dAtA[:size])
+}
+
+func (m *MsgRemoveSnapshot) MarshalToSizedBuffer(dAtA []byte) (int, error) {
+	i := len(dAtA)
+	_ = i
+	var l int
+	_ = l
+	if m.Sequence != 0 {
+		i = encodeVarintTx(dAtA, i, uint64(m.Sequence))
+		i--
+		dAtA[i] = 0x20
+	}
+	if m.Replica != 0 {
+		i = encodeVarintTx(dAtA, i, uint64(m.Replica))
+		i--
+		dAtA[i] = 0x18
+	}
+	if m.Number != 0 {
+		i = encodeVarintTx(dAtA, i, uint64(m.Number))
+		i--
+		dAtA[i] = 0x10
+	}
+	if len(m.Tenant) > 0 {
+		i -= len(m.Tenant)
+		copy(dAtA[i:], m.Tenant)
+		i = encodeVarintTx(dAtA, i, uint64(len(m.Tenant)))
+		i--
+		dAtA[i] = 0xa
+	}
+	return len(dAtA) - i, nil
+}
+
+func (m *MsgRemoveSnapshotResponse) Marshal() (dAtA []byte, err error) {
+	size := m.Size()
+	dAtA = make([]byte, size)
+	n, err := m.MarshalToSizedBuffer(dAtA[:size])
+	if err != nil {
+		return nil, err
+	}
+	return dAtA[:n], nil
+}
+
+func (m *MsgRemoveSnapshotResponse) MarshalTo(dAtA []byte) (int, error) {
+	size := m.Size()
+	return m.MarshalToSizedBuffer(dAtA[:size])
+}
+
+func (m *MsgRemoveSnapshotResponse) MarshalToSizedBuffer(dAtA []byte) (int, error) {
+	i := len(dAtA)
+	_ = i
+	var l int
+	_ = l
+	return len(dAtA) - i, nil
+}
+
+func (m *MsgRestoreSnapshot) Marshal() (dAtA []byte, err error) {
+	size := m.Size()
+	dAtA = make([]byte, size)
+	n, err := m.MarshalToSizedBuffer(dAtA[:size])
+	if err != nil {
+		return nil, err
+	}
+	return dAtA[:n], nil
+}
+
+func (m *MsgRestoreSnapshot) MarshalTo(dAtA []byte) (int, error) {
+	size := m.Size()
+	return m.MarshalToSizedBuffer(dAtA[:size])
+}
+
+func (m *MsgRestoreSnapshot) MarshalToSizedBuffer(dAtA []byte) (int, error) {
+	i := len(dAtA)
+	_ = i
+	var l int
+	_ = l
+	if m.Sequence != 0 {
+		i = encodeVarintTx(dAtA, i, uint64(m.Sequence))
+		i--
+		dAtA[i] = 0x20
+	}
+	if m.Replica != 0 {
+		i = encodeVarintTx(dAtA, i, uint64(m.Replica))
+		i--
+		dAtA[i] = 0x18
+	}
+	if m.Number != 0 {
+		i = encodeVarintTx(dAtA, i, uint64(m.Number))
+		i--
+		dAtA[i] = 0x10
+	}
+	if len(m.Tenant) > 0 {
+		i -= len(m.Tenant)
+		copy(dAtA[i:], m.Tenant)
+		i = encodeVarintTx(dAtA, i, uint64(len(m.Tenant)))
+		i--
+		dAtA[i] = 0xa
+	}
+	return len(dAtA) - i, nil
+}
+
+func (m *MsgRestoreSnapshotResponse) Marshal() (dAtA []byte, err error) {
+	size := m.Size()
+	dAtA = make([]byte, size)
+	n, err := m.MarshalToSizedBuffer(dAtA[:size])
+	if err != nil {
+		return nil, err
+	}
+	return dAtA[:n], nil
+}
+
+func (m *MsgRestoreSnapshotResponse) MarshalTo(dAtA []byte) (int, error) {
+	size := m.Size()
+	return m.MarshalToSizedBuffer(dAtA[:size])
+}
+
+func (m *MsgRestoreSnapshotResponse) MarshalToSizedBuffer(dAtA []byte) (int, error) {
+	i := len(dAtA)
+	_ = i
+	var l int
+	_ = l
+	return len(dAtA) - i, nil
+}
+
 func (m *MsgUpdateParams) Marshal() (dAtA []byte, err error) {
 	size := m.Size()
 	dAtA = make([]byte, size)
@@ -2230,6 +3191,12 @@ func (m *MsgCreateLease) Size() (n int) {
 	}
 	l = m.Deposit.Size()
 	n += 1 + l + sovTx(uint64(l))
+	if m.SnapshotEverySeconds != 0 {
+		n += 1 + sovTx(uint64(m.SnapshotEverySeconds))
+	}
+	if m.SnapshotKeep != 0 {
+		n += 1 + sovTx(uint64(m.SnapshotKeep))
+	}
 	return n
 }
 
@@ -2304,6 +3271,15 @@ func (m *MsgUpdateLease) Size() (n int) {
 	}
 	if m.MaxPrice != 0 {
 		n += 1 + sovTx(uint64(m.MaxPrice))
+	}
+	if m.SnapshotEverySeconds != 0 {
+		n += 1 + sovTx(uint64(m.SnapshotEverySeconds))
+	}
+	if m.SnapshotKeep != 0 {
+		n += 1 + sovTx(uint64(m.SnapshotKeep))
+	}
+	if m.ClearSnapshotSchedule {
+		n += 2
 	}
 	return n
 }
@@ -2423,6 +3399,130 @@ func (m *MsgMigratePlacement) Size() (n int) {
 }
 
 func (m *MsgMigratePlacementResponse) Size() (n int) {
+	if m == nil {
+		return 0
+	}
+	var l int
+	_ = l
+	return n
+}
+
+func (m *MsgRequestSnapshot) Size() (n int) {
+	if m == nil {
+		return 0
+	}
+	var l int
+	_ = l
+	l = len(m.Tenant)
+	if l > 0 {
+		n += 1 + l + sovTx(uint64(l))
+	}
+	if m.Number != 0 {
+		n += 1 + sovTx(uint64(m.Number))
+	}
+	return n
+}
+
+func (m *MsgRequestSnapshotResponse) Size() (n int) {
+	if m == nil {
+		return 0
+	}
+	var l int
+	_ = l
+	return n
+}
+
+func (m *MsgRecordSnapshot) Size() (n int) {
+	if m == nil {
+		return 0
+	}
+	var l int
+	_ = l
+	l = len(m.Agent)
+	if l > 0 {
+		n += 1 + l + sovTx(uint64(l))
+	}
+	l = m.Placement.Size()
+	n += 1 + l + sovTx(uint64(l))
+	l = len(m.Digest)
+	if l > 0 {
+		n += 1 + l + sovTx(uint64(l))
+	}
+	if m.SizeBytes != 0 {
+		n += 1 + sovTx(uint64(m.SizeBytes))
+	}
+	if m.TakenMs != 0 {
+		n += 1 + sovTx(uint64(m.TakenMs))
+	}
+	return n
+}
+
+func (m *MsgRecordSnapshotResponse) Size() (n int) {
+	if m == nil {
+		return 0
+	}
+	var l int
+	_ = l
+	if m.Sequence != 0 {
+		n += 1 + sovTx(uint64(m.Sequence))
+	}
+	return n
+}
+
+func (m *MsgRemoveSnapshot) Size() (n int) {
+	if m == nil {
+		return 0
+	}
+	var l int
+	_ = l
+	l = len(m.Tenant)
+	if l > 0 {
+		n += 1 + l + sovTx(uint64(l))
+	}
+	if m.Number != 0 {
+		n += 1 + sovTx(uint64(m.Number))
+	}
+	if m.Replica != 0 {
+		n += 1 + sovTx(uint64(m.Replica))
+	}
+	if m.Sequence != 0 {
+		n += 1 + sovTx(uint64(m.Sequence))
+	}
+	return n
+}
+
+func (m *MsgRemoveSnapshotResponse) Size() (n int) {
+	if m == nil {
+		return 0
+	}
+	var l int
+	_ = l
+	return n
+}
+
+func (m *MsgRestoreSnapshot) Size() (n int) {
+	if m == nil {
+		return 0
+	}
+	var l int
+	_ = l
+	l = len(m.Tenant)
+	if l > 0 {
+		n += 1 + l + sovTx(uint64(l))
+	}
+	if m.Number != 0 {
+		n += 1 + sovTx(uint64(m.Number))
+	}
+	if m.Replica != 0 {
+		n += 1 + sovTx(uint64(m.Replica))
+	}
+	if m.Sequence != 0 {
+		n += 1 + sovTx(uint64(m.Sequence))
+	}
+	return n
+}
+
+func (m *MsgRestoreSnapshotResponse) Size() (n int) {
 	if m == nil {
 		return 0
 	}
@@ -2785,6 +3885,44 @@ func (m *MsgCreateLease) Unmarshal(dAtA []byte) error {
 				return err
 			}
 			iNdEx = postIndex
+		case 10:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field SnapshotEverySeconds", wireType)
+			}
+			m.SnapshotEverySeconds = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowTx
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.SnapshotEverySeconds |= uint32(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+		case 11:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field SnapshotKeep", wireType)
+			}
+			m.SnapshotKeep = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowTx
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.SnapshotKeep |= uint32(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
 		default:
 			iNdEx = preIndex
 			skippy, err := skipTx(dAtA[iNdEx:])
@@ -3311,6 +4449,64 @@ func (m *MsgUpdateLease) Unmarshal(dAtA []byte) error {
 					break
 				}
 			}
+		case 7:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field SnapshotEverySeconds", wireType)
+			}
+			m.SnapshotEverySeconds = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowTx
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.SnapshotEverySeconds |= uint32(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+		case 8:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field SnapshotKeep", wireType)
+			}
+			m.SnapshotKeep = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowTx
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.SnapshotKeep |= uint32(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+		case 9:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field ClearSnapshotSchedule", wireType)
+			}
+			var v int
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowTx
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				v |= int(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			m.ClearSnapshotSchedule = bool(v != 0)
 		default:
 			iNdEx = preIndex
 			skippy, err := skipTx(dAtA[iNdEx:])
@@ -4095,6 +5291,789 @@ func (m *MsgMigratePlacementResponse) Unmarshal(dAtA []byte) error {
 		}
 		if fieldNum <= 0 {
 			return fmt.Errorf("proto: MsgMigratePlacementResponse: illegal tag %d (wire type %d)", fieldNum, wire)
+		}
+		switch fieldNum {
+		default:
+			iNdEx = preIndex
+			skippy, err := skipTx(dAtA[iNdEx:])
+			if err != nil {
+				return err
+			}
+			if (skippy < 0) || (iNdEx+skippy) < 0 {
+				return ErrInvalidLengthTx
+			}
+			if (iNdEx + skippy) > l {
+				return io.ErrUnexpectedEOF
+			}
+			iNdEx += skippy
+		}
+	}
+
+	if iNdEx > l {
+		return io.ErrUnexpectedEOF
+	}
+	return nil
+}
+func (m *MsgRequestSnapshot) Unmarshal(dAtA []byte) error {
+	l := len(dAtA)
+	iNdEx := 0
+	for iNdEx < l {
+		preIndex := iNdEx
+		var wire uint64
+		for shift := uint(0); ; shift += 7 {
+			if shift >= 64 {
+				return ErrIntOverflowTx
+			}
+			if iNdEx >= l {
+				return io.ErrUnexpectedEOF
+			}
+			b := dAtA[iNdEx]
+			iNdEx++
+			wire |= uint64(b&0x7F) << shift
+			if b < 0x80 {
+				break
+			}
+		}
+		fieldNum := int32(wire >> 3)
+		wireType := int(wire & 0x7)
+		if wireType == 4 {
+			return fmt.Errorf("proto: MsgRequestSnapshot: wiretype end group for non-group")
+		}
+		if fieldNum <= 0 {
+			return fmt.Errorf("proto: MsgRequestSnapshot: illegal tag %d (wire type %d)", fieldNum, wire)
+		}
+		switch fieldNum {
+		case 1:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Tenant", wireType)
+			}
+			var stringLen uint64
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowTx
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				stringLen |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			intStringLen := int(stringLen)
+			if intStringLen < 0 {
+				return ErrInvalidLengthTx
+			}
+			postIndex := iNdEx + intStringLen
+			if postIndex < 0 {
+				return ErrInvalidLengthTx
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			m.Tenant = string(dAtA[iNdEx:postIndex])
+			iNdEx = postIndex
+		case 2:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Number", wireType)
+			}
+			m.Number = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowTx
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.Number |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+		default:
+			iNdEx = preIndex
+			skippy, err := skipTx(dAtA[iNdEx:])
+			if err != nil {
+				return err
+			}
+			if (skippy < 0) || (iNdEx+skippy) < 0 {
+				return ErrInvalidLengthTx
+			}
+			if (iNdEx + skippy) > l {
+				return io.ErrUnexpectedEOF
+			}
+			iNdEx += skippy
+		}
+	}
+
+	if iNdEx > l {
+		return io.ErrUnexpectedEOF
+	}
+	return nil
+}
+func (m *MsgRequestSnapshotResponse) Unmarshal(dAtA []byte) error {
+	l := len(dAtA)
+	iNdEx := 0
+	for iNdEx < l {
+		preIndex := iNdEx
+		var wire uint64
+		for shift := uint(0); ; shift += 7 {
+			if shift >= 64 {
+				return ErrIntOverflowTx
+			}
+			if iNdEx >= l {
+				return io.ErrUnexpectedEOF
+			}
+			b := dAtA[iNdEx]
+			iNdEx++
+			wire |= uint64(b&0x7F) << shift
+			if b < 0x80 {
+				break
+			}
+		}
+		fieldNum := int32(wire >> 3)
+		wireType := int(wire & 0x7)
+		if wireType == 4 {
+			return fmt.Errorf("proto: MsgRequestSnapshotResponse: wiretype end group for non-group")
+		}
+		if fieldNum <= 0 {
+			return fmt.Errorf("proto: MsgRequestSnapshotResponse: illegal tag %d (wire type %d)", fieldNum, wire)
+		}
+		switch fieldNum {
+		default:
+			iNdEx = preIndex
+			skippy, err := skipTx(dAtA[iNdEx:])
+			if err != nil {
+				return err
+			}
+			if (skippy < 0) || (iNdEx+skippy) < 0 {
+				return ErrInvalidLengthTx
+			}
+			if (iNdEx + skippy) > l {
+				return io.ErrUnexpectedEOF
+			}
+			iNdEx += skippy
+		}
+	}
+
+	if iNdEx > l {
+		return io.ErrUnexpectedEOF
+	}
+	return nil
+}
+func (m *MsgRecordSnapshot) Unmarshal(dAtA []byte) error {
+	l := len(dAtA)
+	iNdEx := 0
+	for iNdEx < l {
+		preIndex := iNdEx
+		var wire uint64
+		for shift := uint(0); ; shift += 7 {
+			if shift >= 64 {
+				return ErrIntOverflowTx
+			}
+			if iNdEx >= l {
+				return io.ErrUnexpectedEOF
+			}
+			b := dAtA[iNdEx]
+			iNdEx++
+			wire |= uint64(b&0x7F) << shift
+			if b < 0x80 {
+				break
+			}
+		}
+		fieldNum := int32(wire >> 3)
+		wireType := int(wire & 0x7)
+		if wireType == 4 {
+			return fmt.Errorf("proto: MsgRecordSnapshot: wiretype end group for non-group")
+		}
+		if fieldNum <= 0 {
+			return fmt.Errorf("proto: MsgRecordSnapshot: illegal tag %d (wire type %d)", fieldNum, wire)
+		}
+		switch fieldNum {
+		case 1:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Agent", wireType)
+			}
+			var stringLen uint64
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowTx
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				stringLen |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			intStringLen := int(stringLen)
+			if intStringLen < 0 {
+				return ErrInvalidLengthTx
+			}
+			postIndex := iNdEx + intStringLen
+			if postIndex < 0 {
+				return ErrInvalidLengthTx
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			m.Agent = string(dAtA[iNdEx:postIndex])
+			iNdEx = postIndex
+		case 2:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Placement", wireType)
+			}
+			var msglen int
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowTx
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				msglen |= int(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			if msglen < 0 {
+				return ErrInvalidLengthTx
+			}
+			postIndex := iNdEx + msglen
+			if postIndex < 0 {
+				return ErrInvalidLengthTx
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			if err := m.Placement.Unmarshal(dAtA[iNdEx:postIndex]); err != nil {
+				return err
+			}
+			iNdEx = postIndex
+		case 3:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Digest", wireType)
+			}
+			var stringLen uint64
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowTx
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				stringLen |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			intStringLen := int(stringLen)
+			if intStringLen < 0 {
+				return ErrInvalidLengthTx
+			}
+			postIndex := iNdEx + intStringLen
+			if postIndex < 0 {
+				return ErrInvalidLengthTx
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			m.Digest = string(dAtA[iNdEx:postIndex])
+			iNdEx = postIndex
+		case 4:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field SizeBytes", wireType)
+			}
+			m.SizeBytes = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowTx
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.SizeBytes |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+		case 5:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field TakenMs", wireType)
+			}
+			m.TakenMs = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowTx
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.TakenMs |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+		default:
+			iNdEx = preIndex
+			skippy, err := skipTx(dAtA[iNdEx:])
+			if err != nil {
+				return err
+			}
+			if (skippy < 0) || (iNdEx+skippy) < 0 {
+				return ErrInvalidLengthTx
+			}
+			if (iNdEx + skippy) > l {
+				return io.ErrUnexpectedEOF
+			}
+			iNdEx += skippy
+		}
+	}
+
+	if iNdEx > l {
+		return io.ErrUnexpectedEOF
+	}
+	return nil
+}
+func (m *MsgRecordSnapshotResponse) Unmarshal(dAtA []byte) error {
+	l := len(dAtA)
+	iNdEx := 0
+	for iNdEx < l {
+		preIndex := iNdEx
+		var wire uint64
+		for shift := uint(0); ; shift += 7 {
+			if shift >= 64 {
+				return ErrIntOverflowTx
+			}
+			if iNdEx >= l {
+				return io.ErrUnexpectedEOF
+			}
+			b := dAtA[iNdEx]
+			iNdEx++
+			wire |= uint64(b&0x7F) << shift
+			if b < 0x80 {
+				break
+			}
+		}
+		fieldNum := int32(wire >> 3)
+		wireType := int(wire & 0x7)
+		if wireType == 4 {
+			return fmt.Errorf("proto: MsgRecordSnapshotResponse: wiretype end group for non-group")
+		}
+		if fieldNum <= 0 {
+			return fmt.Errorf("proto: MsgRecordSnapshotResponse: illegal tag %d (wire type %d)", fieldNum, wire)
+		}
+		switch fieldNum {
+		case 1:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Sequence", wireType)
+			}
+			m.Sequence = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowTx
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.Sequence |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+		default:
+			iNdEx = preIndex
+			skippy, err := skipTx(dAtA[iNdEx:])
+			if err != nil {
+				return err
+			}
+			if (skippy < 0) || (iNdEx+skippy) < 0 {
+				return ErrInvalidLengthTx
+			}
+			if (iNdEx + skippy) > l {
+				return io.ErrUnexpectedEOF
+			}
+			iNdEx += skippy
+		}
+	}
+
+	if iNdEx > l {
+		return io.ErrUnexpectedEOF
+	}
+	return nil
+}
+func (m *MsgRemoveSnapshot) Unmarshal(dAtA []byte) error {
+	l := len(dAtA)
+	iNdEx := 0
+	for iNdEx < l {
+		preIndex := iNdEx
+		var wire uint64
+		for shift := uint(0); ; shift += 7 {
+			if shift >= 64 {
+				return ErrIntOverflowTx
+			}
+			if iNdEx >= l {
+				return io.ErrUnexpectedEOF
+			}
+			b := dAtA[iNdEx]
+			iNdEx++
+			wire |= uint64(b&0x7F) << shift
+			if b < 0x80 {
+				break
+			}
+		}
+		fieldNum := int32(wire >> 3)
+		wireType := int(wire & 0x7)
+		if wireType == 4 {
+			return fmt.Errorf("proto: MsgRemoveSnapshot: wiretype end group for non-group")
+		}
+		if fieldNum <= 0 {
+			return fmt.Errorf("proto: MsgRemoveSnapshot: illegal tag %d (wire type %d)", fieldNum, wire)
+		}
+		switch fieldNum {
+		case 1:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Tenant", wireType)
+			}
+			var stringLen uint64
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowTx
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				stringLen |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			intStringLen := int(stringLen)
+			if intStringLen < 0 {
+				return ErrInvalidLengthTx
+			}
+			postIndex := iNdEx + intStringLen
+			if postIndex < 0 {
+				return ErrInvalidLengthTx
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			m.Tenant = string(dAtA[iNdEx:postIndex])
+			iNdEx = postIndex
+		case 2:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Number", wireType)
+			}
+			m.Number = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowTx
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.Number |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+		case 3:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Replica", wireType)
+			}
+			m.Replica = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowTx
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.Replica |= uint32(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+		case 4:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Sequence", wireType)
+			}
+			m.Sequence = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowTx
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.Sequence |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+		default:
+			iNdEx = preIndex
+			skippy, err := skipTx(dAtA[iNdEx:])
+			if err != nil {
+				return err
+			}
+			if (skippy < 0) || (iNdEx+skippy) < 0 {
+				return ErrInvalidLengthTx
+			}
+			if (iNdEx + skippy) > l {
+				return io.ErrUnexpectedEOF
+			}
+			iNdEx += skippy
+		}
+	}
+
+	if iNdEx > l {
+		return io.ErrUnexpectedEOF
+	}
+	return nil
+}
+func (m *MsgRemoveSnapshotResponse) Unmarshal(dAtA []byte) error {
+	l := len(dAtA)
+	iNdEx := 0
+	for iNdEx < l {
+		preIndex := iNdEx
+		var wire uint64
+		for shift := uint(0); ; shift += 7 {
+			if shift >= 64 {
+				return ErrIntOverflowTx
+			}
+			if iNdEx >= l {
+				return io.ErrUnexpectedEOF
+			}
+			b := dAtA[iNdEx]
+			iNdEx++
+			wire |= uint64(b&0x7F) << shift
+			if b < 0x80 {
+				break
+			}
+		}
+		fieldNum := int32(wire >> 3)
+		wireType := int(wire & 0x7)
+		if wireType == 4 {
+			return fmt.Errorf("proto: MsgRemoveSnapshotResponse: wiretype end group for non-group")
+		}
+		if fieldNum <= 0 {
+			return fmt.Errorf("proto: MsgRemoveSnapshotResponse: illegal tag %d (wire type %d)", fieldNum, wire)
+		}
+		switch fieldNum {
+		default:
+			iNdEx = preIndex
+			skippy, err := skipTx(dAtA[iNdEx:])
+			if err != nil {
+				return err
+			}
+			if (skippy < 0) || (iNdEx+skippy) < 0 {
+				return ErrInvalidLengthTx
+			}
+			if (iNdEx + skippy) > l {
+				return io.ErrUnexpectedEOF
+			}
+			iNdEx += skippy
+		}
+	}
+
+	if iNdEx > l {
+		return io.ErrUnexpectedEOF
+	}
+	return nil
+}
+func (m *MsgRestoreSnapshot) Unmarshal(dAtA []byte) error {
+	l := len(dAtA)
+	iNdEx := 0
+	for iNdEx < l {
+		preIndex := iNdEx
+		var wire uint64
+		for shift := uint(0); ; shift += 7 {
+			if shift >= 64 {
+				return ErrIntOverflowTx
+			}
+			if iNdEx >= l {
+				return io.ErrUnexpectedEOF
+			}
+			b := dAtA[iNdEx]
+			iNdEx++
+			wire |= uint64(b&0x7F) << shift
+			if b < 0x80 {
+				break
+			}
+		}
+		fieldNum := int32(wire >> 3)
+		wireType := int(wire & 0x7)
+		if wireType == 4 {
+			return fmt.Errorf("proto: MsgRestoreSnapshot: wiretype end group for non-group")
+		}
+		if fieldNum <= 0 {
+			return fmt.Errorf("proto: MsgRestoreSnapshot: illegal tag %d (wire type %d)", fieldNum, wire)
+		}
+		switch fieldNum {
+		case 1:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Tenant", wireType)
+			}
+			var stringLen uint64
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowTx
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				stringLen |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			intStringLen := int(stringLen)
+			if intStringLen < 0 {
+				return ErrInvalidLengthTx
+			}
+			postIndex := iNdEx + intStringLen
+			if postIndex < 0 {
+				return ErrInvalidLengthTx
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			m.Tenant = string(dAtA[iNdEx:postIndex])
+			iNdEx = postIndex
+		case 2:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Number", wireType)
+			}
+			m.Number = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowTx
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.Number |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+		case 3:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Replica", wireType)
+			}
+			m.Replica = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowTx
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.Replica |= uint32(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+		case 4:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Sequence", wireType)
+			}
+			m.Sequence = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowTx
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.Sequence |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+		default:
+			iNdEx = preIndex
+			skippy, err := skipTx(dAtA[iNdEx:])
+			if err != nil {
+				return err
+			}
+			if (skippy < 0) || (iNdEx+skippy) < 0 {
+				return ErrInvalidLengthTx
+			}
+			if (iNdEx + skippy) > l {
+				return io.ErrUnexpectedEOF
+			}
+			iNdEx += skippy
+		}
+	}
+
+	if iNdEx > l {
+		return io.ErrUnexpectedEOF
+	}
+	return nil
+}
+func (m *MsgRestoreSnapshotResponse) Unmarshal(dAtA []byte) error {
+	l := len(dAtA)
+	iNdEx := 0
+	for iNdEx < l {
+		preIndex := iNdEx
+		var wire uint64
+		for shift := uint(0); ; shift += 7 {
+			if shift >= 64 {
+				return ErrIntOverflowTx
+			}
+			if iNdEx >= l {
+				return io.ErrUnexpectedEOF
+			}
+			b := dAtA[iNdEx]
+			iNdEx++
+			wire |= uint64(b&0x7F) << shift
+			if b < 0x80 {
+				break
+			}
+		}
+		fieldNum := int32(wire >> 3)
+		wireType := int(wire & 0x7)
+		if wireType == 4 {
+			return fmt.Errorf("proto: MsgRestoreSnapshotResponse: wiretype end group for non-group")
+		}
+		if fieldNum <= 0 {
+			return fmt.Errorf("proto: MsgRestoreSnapshotResponse: illegal tag %d (wire type %d)", fieldNum, wire)
 		}
 		switch fieldNum {
 		default:
