@@ -129,7 +129,7 @@ market-soak: ## a random market with books of its own, for MARKET_STEPS messages
 FUZZ_TIME ?= 3m
 FUZZ_TARGETS ?= $(addsuffix :FuzzMsg,x/suns/keeper x/lease/keeper x/audit/keeper x/uai/keeper) \
 	x/lease/types:FuzzParseLeaseID x/lease/types:FuzzParsePlacementID x/suns/types:FuzzParseNodeID \
-	x/suns/types:FuzzGenesis x/uai/types:FuzzParseImageID x/typedevent:FuzzEventIsThatOfTheSDK uai:FuzzImage uai:FuzzParseConfig worker/netbench:FuzzReadFrame worker/probe:FuzzKernelText \
+	x/suns/types:FuzzGenesis x/uai/types:FuzzParseImageID x/typedevent:FuzzEventIsThatOfTheSDK uai:FuzzImage uai:FuzzParseConfig worker/netbench:FuzzReadFrame worker/probe:FuzzKernelText worker/cloud/registry:FuzzRequest \
 	worker/cloud/chunk:FuzzCut worker/cloud/chunk:FuzzDecode worker/cloud/object:FuzzWalk \
 	$(addprefix matproof:,FuzzParseProof FuzzVerify FuzzVerifyInMemory)
 

@@ -84,6 +84,7 @@ func TestHostileManifestsAreRefused(t *testing.T) {
 		"a blob that was not pushed":  {manifestType, strings.Replace(good, digestOf([]byte("layer")).Hex(), strings.Repeat("0", 64), 1)},
 		"a blob of another":           {manifestType, string(foreign)},
 		"a manifest that is not here": {indexType, `{"schemaVersion":2,"manifests":[` + entry(manifestType, []byte("missing")) + `]}`},
+		"empty objects without end":   {manifestType, strings.Replace(good, `"layers":[`, `"layers":[`+strings.Repeat("{},", 50_000), 1)},
 		"a subject of nonsense":       {indexType, `{"schemaVersion":2,"manifests":[],"subject":{"digest":"x","size":1}}`},
 	} {
 		t.Run(name, func(t *testing.T) {

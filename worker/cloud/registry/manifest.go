@@ -37,6 +37,9 @@ type manifest struct {
 // parseManifest reads an index or manifest. The type is what a client called
 // it, or empty; a document is never served as something else than it says.
 func parseManifest(raw []byte, mediaType types.MediaType) (*manifest, error) {
+	if n := bytes.Count(raw, []byte("{")); n > maxObjects {
+		return nil, manifestInvalid("%d JSON objects; at most %d are taken", n, maxObjects)
+	}
 	var m manifest
 	if err := json.Unmarshal(raw, &m); err != nil {
 		return nil, manifestInvalid("not the JSON of a manifest: %v", err)
@@ -110,37 +113,37 @@ func (m *manifest) describe(digest uai.Digest, size int64) descriptor {
 	return d
 }
 
-// loadManifest reads a manifest of the store into memory.
-func (r *Registry) loadManifest(ctx context.Context, digest uai.Digest) ([]byte, *manifest, error) {
-	release, err := r.manifestSlot(ctx)
+// loadManifest reads a manifest of the store.
+func (r *Registry) loadManifest(ctx context.Context, digest uai.Digest) (*manifest, error) {
+	release, err := slot(ctx, r.parsing)
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	defer release()
 	content, err := r.cfg.Store.Open(digest)
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	defer content.Close()
 	raw, err := io.ReadAll(io.LimitReader(content, maxManifestBytes+1))
 	if err != nil {
-		return nil, nil, fmt.Errorf("read manifest %s: %w", digest, err)
+		return nil, fmt.Errorf("read manifest %s: %w", digest, err)
 	}
 	if len(raw) > maxManifestBytes {
-		return nil, nil, fmt.Errorf("%s is no manifest: %w", digest, cloud.ErrNotHeld)
+		return nil, fmt.Errorf("%s is no manifest: %w", digest, cloud.ErrNotHeld)
 	}
 	m, err := parseManifest(raw, "")
 	if err != nil { // a blob of another kind, asked for as a manifest
-		return nil, nil, fmt.Errorf("%s is no manifest: %w", digest, cloud.ErrNotHeld)
+		return nil, fmt.Errorf("%s is no manifest: %w", digest, cloud.ErrNotHeld)
 	}
-	return raw, m, nil
+	return m, nil
 }
 
-// manifestSlot waits until one more manifest may be in memory.
-func (r *Registry) manifestSlot(ctx context.Context) (release func(), err error) {
+// slot waits for one of as many slots as a channel holds.
+func slot(ctx context.Context, slots chan struct{}) (release func(), err error) {
 	select {
-	case r.manifests <- struct{}{}:
-		return func() { <-r.manifests }, nil
+	case slots <- struct{}{}:
+		return func() { <-slots }, nil
 	case <-ctx.Done():
 		return nil, ctx.Err()
 	}

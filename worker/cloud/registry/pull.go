@@ -97,29 +97,34 @@ func (r *Registry) getManifest(w http.ResponseWriter, req *http.Request, repo re
 	if err != nil {
 		return err
 	}
-	if _, err := r.present(req.Context(), repo, digest); errors.Is(err, cloud.ErrNotHeld) {
-		return manifestUnknown(reference)
-	} else if err != nil {
-		return err
-	}
-	raw, m, err := r.loadManifest(req.Context(), digest)
+	size, err := r.present(req.Context(), repo, digest)
 	if errors.Is(err, cloud.ErrNotHeld) {
 		return manifestUnknown(reference)
 	}
 	if err != nil {
 		return err
 	}
+	m, err := r.loadManifest(req.Context(), digest)
+	if errors.Is(err, cloud.ErrNotHeld) {
+		return manifestUnknown(reference)
+	}
+	if err != nil {
+		return err
+	}
+	content, err := r.cfg.Store.Open(digest)
+	if err != nil {
+		return err
+	}
+	defer content.Close()
 	header := w.Header()
 	header.Set("Content-Type", string(m.MediaType))
 	header.Set("Docker-Content-Digest", digest.String())
-	header.Set("Content-Length", strconv.Itoa(len(raw)))
+	header.Set("Content-Length", strconv.FormatInt(size, 10))
 	w.WriteHeader(http.StatusOK)
 	if req.Method == http.MethodHead {
 		return nil
 	}
-	r.extendWrite(w)
-	_, _ = w.Write(raw) // a client that went away needs no answer
-	return nil
+	return r.send(w, content, size)
 }
 
 // resolve finds the digest of a tag, or checks that a repository has one.

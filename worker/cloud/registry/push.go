@@ -21,7 +21,7 @@ func (r *Registry) putManifest(w http.ResponseWriter, req *http.Request, repo re
 			return err
 		}
 	}
-	release, err := r.manifestSlot(req.Context())
+	release, err := slot(req.Context(), r.receiving)
 	if err != nil {
 		return err
 	}
@@ -36,7 +36,7 @@ func (r *Registry) putManifest(w http.ResponseWriter, req *http.Request, repo re
 	if !isTag && self.Digest.String() != reference {
 		return digestInvalid("the manifest is %s", self.Digest)
 	}
-	m, err := parseManifest(raw, contentType(req))
+	m, err := r.parseSent(req, raw)
 	if err != nil {
 		return err
 	}
@@ -60,6 +60,15 @@ func (r *Registry) putManifest(w http.ResponseWriter, req *http.Request, repo re
 	w.Header().Set("Location", "/v2/"+repo.name+"/manifests/"+self.Digest.String())
 	w.WriteHeader(http.StatusCreated)
 	return nil
+}
+
+func (r *Registry) parseSent(req *http.Request, raw []byte) (*manifest, error) {
+	release, err := slot(req.Context(), r.parsing)
+	if err != nil {
+		return nil, err
+	}
+	defer release()
+	return parseManifest(raw, contentType(req))
 }
 
 // contentType is the type without its parameters, or empty.
@@ -115,7 +124,7 @@ func (r *Registry) deleteManifest(w http.ResponseWriter, repo repository, refere
 }
 
 func (r *Registry) removeManifest(repo repository, digest uai.Digest) error {
-	_, m, err := r.loadManifest(r.base, digest)
+	m, err := r.loadManifest(r.base, digest)
 	if err != nil && !errors.Is(err, cloud.ErrNotHeld) {
 		return err
 	}

@@ -48,8 +48,13 @@ const (
 	// maxManifestBytes bounds an index or manifest, as the distribution
 	// specification suggests.
 	maxManifestBytes = 4 << 20
-	// maxManifestsOpen bounds those that are in memory at a time.
-	maxManifestsOpen = 8
+	// maxObjects bounds the JSON objects of one, more than descriptors fit into
+	// it: read, an empty object takes fifty times what it takes in the text.
+	maxObjects = 50_000
+	// maxReceiving bounds manifests that are being sent to us.
+	maxReceiving = 8
+	// maxParsing bounds manifests that are being read.
+	maxParsing = 2
 )
 
 // Store is what a registry needs of a folder of blobs.
@@ -113,10 +118,10 @@ type Registry struct {
 	cfg     Config
 	records *records // nil if read-only
 	flights singleflight.Group
-	// manifests has a token for each manifest in memory.
-	manifests chan struct{}
-	base      context.Context
-	stop      context.CancelFunc
+	// receiving and parsing have a token for each manifest in memory.
+	receiving, parsing chan struct{}
+	base               context.Context
+	stop               context.CancelFunc
 
 	mu      sync.Mutex
 	uploads map[string]*upload
@@ -135,7 +140,10 @@ func New(cfg Config) (*Registry, error) {
 	if cfg.Logger == nil {
 		cfg.Logger = slog.New(slog.DiscardHandler)
 	}
-	r := &Registry{cfg: cfg, manifests: make(chan struct{}, maxManifestsOpen), uploads: map[string]*upload{}}
+	r := &Registry{
+		cfg: cfg, uploads: map[string]*upload{},
+		receiving: make(chan struct{}, maxReceiving), parsing: make(chan struct{}, maxParsing),
+	}
 	if cfg.File != "" {
 		var err error
 		if r.records, err = openRecords(cfg.File); err != nil {
