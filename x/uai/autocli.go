@@ -139,10 +139,10 @@ func txCommands() *autocliv1.ServiceCommandDescriptor {
 			{
 				RpcMethod:      "DropHolding",
 				Use:            "drop-holding DIGEST...",
-				Short:          "Say that a node no longer has content: your own, or with --node one that is retired or gone",
-				Example:        fmt.Sprintf(`%s tx uai drop-holding sha256:2c26... --node '{"operator":"isun1...","number":"1"}' --from me`, version.AppName),
+				Short:          "Say that a node no longer has content: your own, or with --of-node one that is retired or gone",
+				Example:        fmt.Sprintf(`%s tx uai drop-holding sha256:2c26... --of-node '{"operator":"isun1...","number":"1"}' --from me`, version.AppName),
 				PositionalArgs: []*autocliv1.PositionalArgDescriptor{{ProtoField: "digests", Varargs: true}},
-				FlagOptions:    map[string]*autocliv1.FlagOptions{"node": {Usage: "the node, if it is not the one whose agent is --from (json)"}},
+				FlagOptions:    map[string]*autocliv1.FlagOptions{"node": {Name: "of-node", Usage: "the node, if it is not the one whose agent is --from (json)"}},
 			},
 			{
 				RpcMethod: "PutObject",
