@@ -31,6 +31,7 @@ type Config struct {
 	Images       Images       `toml:"images" json:"images"`
 	Accelerators Accelerators `toml:"accelerators" json:"accelerators"`
 	Placements   Placements   `toml:"placements" json:"placements"`
+	Cloud        Cloud        `toml:"cloud" json:"cloud"`
 	Metrics      Metrics      `toml:"metrics" json:"metrics"`
 	Measuring    Measuring    `toml:"measuring" json:"measuring"`
 	Log          Log          `toml:"log" json:"log"`
@@ -124,8 +125,9 @@ func Default() Config {
 			Parallel: 4, MaxFailures: 5, StopGrace: Duration(10 * time.Second),
 			SampleEvery: Duration(time.Second), PersistEvery: Duration(5 * time.Second),
 		},
-		Log:  Log{Level: "info", Format: "text"},
-		Host: Host{Proc: "/proc", Sys: "/sys"},
+		Cloud: defaultCloud(),
+		Log:   Log{Level: "info", Format: "text"},
+		Host:  Host{Proc: "/proc", Sys: "/sys"},
 	}
 }
 
@@ -217,6 +219,9 @@ func (c Config) Validate() error {
 		return errors.New("engine.host is empty: name Docker's socket")
 	}
 	if err := c.Accelerators.validate(); err != nil {
+		return err
+	}
+	if err := c.Cloud.validate(); err != nil {
 		return err
 	}
 	if c.Metrics.Listen != "" {
