@@ -1,6 +1,8 @@
 package chain
 
 import (
+	"crypto/rand"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
@@ -9,6 +11,8 @@ import (
 	"strings"
 
 	"github.com/cosmos/cosmos-sdk/codec"
+	sdkcrypto "github.com/cosmos/cosmos-sdk/crypto"
+	"github.com/cosmos/cosmos-sdk/crypto/hd"
 	"github.com/cosmos/cosmos-sdk/crypto/keyring"
 	sdk "github.com/cosmos/cosmos-sdk/types"
 	sdkerrors "github.com/cosmos/cosmos-sdk/types/errors"
@@ -86,4 +90,34 @@ func keysThere(ring keyring.Keyring) string {
 		names = append(names, r.Name)
 	}
 	return "it has " + strings.Join(names, ", ")
+}
+
+// PrivateKey is a key's 32 bytes, for what has to be made of it, such as a connection that shows whose it is. A key on a
+// hardware device has none to give.
+func PrivateKey(ring keyring.Keyring, nameOrAddress string) ([]byte, error) {
+	record, err := findKey(ring, nameOrAddress)
+	if err != nil {
+		return nil, err
+	}
+	if local := record.GetLocal(); local == nil {
+		return nil, fmt.Errorf("key %q does not lie in this keyring: name another with --from", record.Name)
+	}
+	// The keyring gives keys out in armour only; the passphrase does not outlive this call.
+	var secret [16]byte
+	if _, err := rand.Read(secret[:]); err != nil {
+		return nil, fmt.Errorf("key %q: %w", record.Name, err)
+	}
+	passphrase := hex.EncodeToString(secret[:])
+	armour, err := ring.ExportPrivKeyArmor(record.Name, passphrase)
+	if err != nil {
+		return nil, fmt.Errorf("key %q: %w", record.Name, err)
+	}
+	key, kind, err := sdkcrypto.UnarmorDecryptPrivKey(armour, passphrase)
+	if err != nil {
+		return nil, fmt.Errorf("key %q: %w", record.Name, err)
+	}
+	if kind != string(hd.Secp256k1Type) {
+		return nil, fmt.Errorf("key %q is of the kind %s: name a secp256k1 key with --from", record.Name, kind)
+	}
+	return key.Bytes(), nil
 }

@@ -56,3 +56,26 @@ func TestKeySignerWantsAWholeKey(t *testing.T) {
 	_, err := chain.NewKeySigner(bytes.Repeat([]byte{1}, 31))
 	require.ErrorContains(t, err, "has 32 bytes, this has 31")
 }
+
+func TestPrivateKeyIsTheOneThatSigns(t *testing.T) {
+	ring := newKeyring(t)
+	_, err := ring.NewAccount("alice", mnemonic, "", hd.CreateHDPath(118, 0, 0).String(), hd.Secp256k1)
+	require.NoError(t, err)
+	key, err := chain.PrivateKey(ring, "alice")
+	require.NoError(t, err)
+	signer, err := chain.NewKeySigner(key)
+	require.NoError(t, err)
+	fromRing, err := chain.NewKeyringSigner(ring, "alice")
+	require.NoError(t, err)
+	require.Equal(t, fromRing.Address(), signer.Address())
+}
+
+func TestPrivateKeyOfAKeyThatIsNotHere(t *testing.T) {
+	ring := newKeyring(t)
+	watched, err := chain.NewKeySigner(bytes.Repeat([]byte{1}, 32))
+	require.NoError(t, err)
+	_, err = ring.SaveOfflineKey("watched", watched.PubKey())
+	require.NoError(t, err)
+	_, err = chain.PrivateKey(ring, "watched")
+	require.ErrorContains(t, err, "does not lie in this keyring")
+}
