@@ -25,6 +25,9 @@ type Worker struct {
 // portRange divides the ports between the workers of a stack.
 const portRange = 200
 
+// cloudLimit is ample for what tests push, and leaves a small disk its room.
+const cloudLimit = "2GiB"
+
 // JoinOptions say how a worker joins.
 type JoinOptions struct {
 	Name string
@@ -57,6 +60,7 @@ func (s *Stack) Join(ctx context.Context, o JoinOptions) (*Worker, error) {
 	// Workers of one machine publish at ports of their own.
 	first := s.FirstPort + portRange*s.workers
 	s.workers++
+	init = append(init, "--cloud-listen", "/ip4/127.0.0.1/tcp/0", "--cloud-limit", cloudLimit)
 	init = append(init, "--port-first", fmt.Sprint(first), "--port-last", fmt.Sprint(first+portRange-1))
 	if s.DockerHost != "" {
 		init = append(init, "--docker-host", s.DockerHost)
