@@ -34,7 +34,6 @@ type Chain interface {
 	recorder.Chain
 	reconciler.Catalogue
 	attester.Chain
-	sender.Broadcaster
 }
 
 // Options are what an agent is made of.
@@ -44,6 +43,8 @@ type Options struct {
 	Runtime runtime.Runtime
 	Images  reconciler.Images
 	Meter   recorder.Meter
+	// Sender puts the agent's messages into blocks; Run runs it.
+	Sender  *sender.Sender
 	Journal *journal.Journal
 	Switch  control.Switch
 	// Boot is the clock that silence is judged by, Clock the one that counts
@@ -112,7 +113,7 @@ func New(o Options) (*Agent, error) {
 	if a.watchdog, err = watchdog.New(o.Boot, o.Journal); err != nil {
 		return nil, err
 	}
-	a.sender = sender.New(o.Chain, o.Log)
+	a.sender = o.Sender
 	a.attester = attester.New(o.Node.Agent, a.recorder, o.Journal, o.Chain, a.sender, a.watchdog, o.Clock, o.Log)
 	a.reconciler, err = reconciler.New(reconciler.Config{
 		ChainID: o.Node.ChainID, Node: o.Node.ID(), Agent: o.Node.Agent,

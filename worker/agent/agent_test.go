@@ -227,7 +227,7 @@ func (m *machine) start() {
 	require.Empty(m, setAside)
 	options := Options{
 		Node:  identity.Node{ChainID: "isun-1", Operator: operatorAddress, Number: 1, Agent: "isun1agent"},
-		Chain: m.chain, Runtime: m.rt, Images: m, Meter: m, Journal: m.j, Switch: m.sw, Boot: m.boot, Clock: clock,
+		Chain: m.chain, Sender: sender.New(m.chain, slog.New(slog.DiscardHandler)), Runtime: m.rt, Images: m, Meter: m, Journal: m.j, Switch: m.sw, Boot: m.boot, Clock: clock,
 		Limits: func(sunstypes.Capacity, uint64) (runtime.Limits, error) {
 			return runtime.Limits{MilliCPU: 1000, MemoryMiB: 64, StorageMiB: 64}, nil
 		},

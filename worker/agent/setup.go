@@ -35,6 +35,7 @@ import (
 	"github.com/isuncoin/isuncoin/worker/netguard"
 	"github.com/isuncoin/isuncoin/worker/runtime"
 	"github.com/isuncoin/isuncoin/worker/runtime/docker"
+	"github.com/isuncoin/isuncoin/worker/sender"
 	uaitypes "github.com/isuncoin/isuncoin/x/uai/types"
 )
 
@@ -142,17 +143,27 @@ func run(ctx context.Context, p parts) error {
 		return err
 	}
 	settleReport(ctx, client, p.home.Report(), p.node.ID(), p.log)
-	store, err := images.New(images.Docker(p.api), images.Config{
+	send := sender.New(client, p.log)
+	cloud, err := openCloud(p, client, send)
+	if err != nil {
+		return fmt.Errorf("iSunCloud: %w", err)
+	}
+	imageConfig := images.Config{
 		Layouts: p.cfg.Images.Layouts, StateFile: filepath.Join(string(p.home), "images.json"),
 		NoPull: !p.cfg.Images.Registries, Logger: p.log,
-	})
+	}
+	if cloud != nil {
+		defer cloud.Close()
+		imageConfig.Cloud = cloud
+	}
+	store, err := images.New(images.Docker(p.api), imageConfig)
 	if err != nil {
 		return err
 	}
 	defer store.Close()
 	published := Published(p.cfg)
 	worker, err := New(Options{
-		Node: p.node, Chain: client, Runtime: p.rt, Images: resolver{store}, Journal: j,
+		Node: p.node, Chain: client, Runtime: p.rt, Images: resolver{store}, Journal: j, Sender: send,
 		Meter:  meter.New(meter.NewHost(p.cfg.Host.Proc, p.cfg.Host.Sys), meter.Clock(clock)),
 		Switch: control.NewSwitch(p.home.Paused()), Boot: boot, Clock: clock, Limits: newSizes(p.home.Report(), p.report, p.log).limits,
 		Devices: accel.Watch{Sources: p.sources}, Published: published, OCIRuntime: p.cfg.Engine.Runtime, StopGrace: p.cfg.Placements.StopGrace.D(),
@@ -170,6 +181,9 @@ func run(ctx context.Context, p parts) error {
 	all, ctx := errgroup.WithContext(ctx)
 	all.Go(func() error { return worker.Run(ctx) })
 	all.Go(func() error { return control.Serve(ctx, p.home.Socket(), worker) })
+	if cloud != nil {
+		all.Go(func() error { return cloud.Run(ctx) })
+	}
 	if p.cfg.Metrics.Listen != "" {
 		all.Go(func() error { return metrics.Serve(ctx, p.cfg.Metrics.Listen, worker) })
 	}
@@ -359,7 +373,9 @@ type resolver struct{ store *images.Store }
 
 // Resolve implements reconciler.Images.
 func (r resolver) Resolve(ctx context.Context, image uaitypes.Image) (local string, permanent bool, err error) {
-	found, err := r.store.Resolve(ctx, images.Request{Digest: image.Digest, Reference: image.Reference})
+	found, err := r.store.Resolve(ctx, images.Request{
+		Digest: image.Digest, Reference: image.Reference, Subject: "image/" + image.Ref(), SizeBytes: int64(image.SizeBytes),
+	})
 	if err != nil {
 		permanent = errors.Is(err, uai.ErrNoPlatform) || errors.Is(err, uai.ErrTooLarge) || errors.Is(err, uai.ErrMalformed)
 		return "", permanent, err

@@ -80,3 +80,6 @@ func (h Home) Cloud(cfg Config) string {
 	}
 	return h.path("cloud")
 }
+
+// EncryptionKey is the private key to which shares of tenants' keys are sealed.
+func (h Home) EncryptionKey() string { return h.path("encryption_key.json") }

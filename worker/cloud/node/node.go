@@ -1,0 +1,199 @@
+// Package node is a worker's part of iSunCloud put together: the store, the
+// host that serves it, the registry that the engine pulls from, and what the
+// chain is told of them.
+package node
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"time"
+
+	sdk "github.com/cosmos/cosmos-sdk/types"
+	"golang.org/x/sync/errgroup"
+
+	clientcloud "github.com/isuncoin/isuncoin/client/cloud"
+	"github.com/isuncoin/isuncoin/uai"
+	"github.com/isuncoin/isuncoin/worker/cloud"
+	"github.com/isuncoin/isuncoin/worker/cloud/blobs"
+	"github.com/isuncoin/isuncoin/worker/cloud/fetch"
+	"github.com/isuncoin/isuncoin/worker/cloud/peer"
+	"github.com/isuncoin/isuncoin/worker/cloud/registry"
+	sunstypes "github.com/isuncoin/isuncoin/x/suns/types"
+)
+
+// Chain is what the node asks of the chain and tells it.
+type Chain interface {
+	clientcloud.Finder
+	// Contact is the node's own as the chain has it, empty if it has none.
+	Contact(ctx context.Context) (sunstypes.Contact, error)
+	// Send puts messages of the agent into a block.
+	Send(ctx context.Context, msgs ...sdk.Msg) error
+}
+
+// Config says what a node is made of.
+type Config struct {
+	Dir        string
+	LimitBytes uint64
+	// Agent is the agent's address, and Key its private key, 32 bytes: peers
+	// know the node by it.
+	Agent string
+	Key   []byte
+	// EncryptionKey is the node's X25519 public key, to which shares of keys
+	// are sealed.
+	EncryptionKey []byte
+	// Listen and Announce are multiaddrs; see peer.Config.
+	Listen, Announce []string
+	// Private reaches addresses of private networks too.
+	Private    bool
+	UploadMbps uint64
+	// Registry is the loopback address the engine pulls from.
+	Registry string
+	Chain    Chain
+	Log      *slog.Logger
+}
+
+// Node is open from Open to Close.
+type Node struct {
+	cfg      Config
+	store    *blobs.Store
+	host     *peer.Host
+	registry *registry.Server
+}
+
+// Open opens the folder and begins to serve. What a process that was killed
+// left unfinished is resumed or removed.
+func Open(cfg Config) (_ *Node, err error) {
+	n := &Node{cfg: cfg}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, n.Close())
+		}
+	}()
+	if n.store, err = blobs.Open(blobs.Config{Dir: cfg.Dir, LimitBytes: cfg.LimitBytes, Logger: cfg.Log}); err != nil {
+		return nil, err
+	}
+	n.host, err = peer.New(peer.Config{
+		Key: cfg.Key, Listen: cfg.Listen, Announce: cfg.Announce, Private: cfg.Private,
+		UploadMbps: float64(cfg.UploadMbps), Library: n.store, Logger: cfg.Log,
+	})
+	if err != nil {
+		return nil, err
+	}
+	n.registry, err = registry.Listen(cfg.Registry, registry.Config{Store: n.store, Fetcher: fetcher{n}, Logger: cfg.Log})
+	return n, err
+}
+
+// Close stops serving.
+func (n *Node) Close() error {
+	var err error
+	if n.registry != nil {
+		err = n.registry.Close()
+	}
+	if n.host != nil {
+		err = errors.Join(err, n.host.Close())
+	}
+	if n.store != nil {
+		err = errors.Join(err, n.store.Close())
+	}
+	return err
+}
+
+// Run keeps the node's contact on the chain until ctx ends.
+func (n *Node) Run(ctx context.Context) error {
+	loops, ctx := errgroup.WithContext(ctx)
+	loops.Go(func() error { return n.keepContact(ctx) })
+	return loops.Wait()
+}
+
+// Stat implements images.Cloud.
+func (n *Node) Stat(digest uai.Digest) (int64, error) { return n.store.Stat(digest) }
+
+// Open implements images.Cloud.
+func (n *Node) Open(digest uai.Digest) (cloud.Content, error) { return n.store.Open(digest) }
+
+// Registry implements images.Cloud.
+func (n *Node) Registry() string { return n.registry.Address() }
+
+// Fetch implements images.Cloud. What nobody announced is not looked for any
+// further than this folder.
+func (n *Node) Fetch(ctx context.Context, root uai.Digest, progress func(done, total int64)) error {
+	var sources []cloud.Source
+	if _, err := n.store.Root(root); err != nil {
+		if sources, err = clientcloud.Sources(ctx, n.cfg.Chain, n.host, root); err != nil {
+			return err
+		}
+	}
+	tree, err := fetch.Tree(ctx, n.store, root, sources, fetch.Options{
+		Progress: func(p fetch.Progress) {
+			if progress != nil {
+				progress(p.Local+p.Remote, p.Total)
+			}
+		},
+		Report: func(f fetch.Fault) {
+			n.cfg.Log.Warn("a source failed", "root", root.String(), "source", f.Source, "how", f.Kind, "error", f.Err)
+		},
+	})
+	if err != nil {
+		return err
+	}
+	return n.store.SetRoot(root, tree, false)
+}
+
+// fetcher is the node as the registry needs it.
+type fetcher struct{ node *Node }
+
+// Fetch implements registry.Fetcher.
+func (f fetcher) Fetch(ctx context.Context, root uai.Digest) error {
+	return f.node.Fetch(ctx, root, nil)
+}
+
+const (
+	// contactEvery is how often the contact is compared: addresses change with
+	// routers and relays.
+	contactEvery = time.Minute
+	// contactRetry is how soon it is tried again after an error.
+	contactRetry = 10 * time.Second
+)
+
+// keepContact has the chain know how the node is reached.
+func (n *Node) keepContact(ctx context.Context) error {
+	failed := false
+	for {
+		wait := contactEvery
+		err := n.setContact(ctx)
+		if err != nil && ctx.Err() == nil {
+			if !failed {
+				n.cfg.Log.Warn("the chain does not know how this node is reached in iSunCloud", "error", err)
+			}
+			wait = contactRetry
+		}
+		failed = err != nil
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-time.After(wait):
+		}
+	}
+}
+
+func (n *Node) setContact(ctx context.Context) error {
+	known, err := n.cfg.Chain.Contact(ctx)
+	if err != nil {
+		return err
+	}
+	addresses := n.host.Addresses()
+	if slices.Equal(known.Addresses, addresses) && slices.Equal(known.EncryptionKey, n.cfg.EncryptionKey) {
+		return nil
+	}
+	err = n.cfg.Chain.Send(ctx, &sunstypes.MsgSetContact{
+		Agent: n.cfg.Agent, EncryptionKey: n.cfg.EncryptionKey, Addresses: addresses,
+	})
+	if err != nil {
+		return fmt.Errorf("set contact: %w", err)
+	}
+	n.cfg.Log.Info("others reach this node in iSunCloud", "addresses", addresses)
+	return nil
+}
