@@ -40,7 +40,7 @@ IMAGE is a layout folder, an archive of one (.tar), or a name or digest of the s
 on this machine; for show, deprecate and ls it is a published one.`,
 	}
 	cmd.AddCommand(
-		c.uaiInit(), c.uaiPack(), c.uaiInspect(), c.uaiValidate(), c.uaiRun(), c.uaiSBOM(), c.uaiRemove(),
+		c.uaiInit(), c.uaiPack(), c.uaiInspect(), c.uaiValidate(), c.uaiRun(), c.uaiSBOM(), c.uaiRemove(), c.uaiPush(), c.uaiPull(),
 		c.imagePublish(), c.imageList(), c.imageShow(), c.imageDeprecate(),
 	)
 	return cmd

@@ -68,14 +68,21 @@ json" prints goes before that, and flags before both.`,
 			return c.runPublish(cmd.Context(), f, strings.Join(args, ""))
 		},
 	}
+	f.addDescription(cmd)
+	flags := cmd.Flags()
+	flags.Uint64Var(&f.size, "size", 0, "bytes of the image, without a layout")
+	flags.StringSliceVar(&f.platforms, "platform", nil, "what it runs on, without a layout: linux/amd64, linux/arm64")
+	return cmd
+}
+
+// addDescription adds the flags that say which image it is and what it needs.
+func (f *publishFlags) addDescription(cmd *cobra.Command) {
 	f.demand.add(cmd, "1")
 	flags := cmd.Flags()
 	flags.StringVarP(&f.file, "file", "f", "", "read the description from a JSON file; - is the standard input")
 	flags.StringVar(&f.layout, "layout", "", "OCI image layout that holds the image, a folder or an archive (default: the store)")
 	flags.BoolVar(&f.verify, "verify", true, "check every byte of the layout against its digests")
 	flags.StringVar(&f.digest, "digest", "", "digest of the image index, sha256:…; chooses one of a layout with several")
-	flags.Uint64Var(&f.size, "size", 0, "bytes of the image, without a layout")
-	flags.StringSliceVar(&f.platforms, "platform", nil, "what it runs on, without a layout: linux/amd64, linux/arm64")
 	flags.StringArrayVar(&f.ports, "port", nil, "what it listens on, name:protocol:port; http, tcp or udp")
 	flags.StringVar(&f.health, "health", "", "how to see that it works: http:PORT:/path, tcp:PORT or exec:command with words")
 	flags.Uint32Var(&f.healthStart, "health-start", 0, "seconds after the start in which failed checks do not count")
@@ -83,43 +90,59 @@ json" prints goes before that, and flags before both.`,
 	flags.StringVar(&f.licence, "licence", "", "SPDX expression, such as Apache-2.0")
 	flags.StringVar(&f.royalty, "royalty", "", "what you earn an hour of each replica, in ISC or uisc")
 	flags.StringVar(&f.reference, "reference", "", "where a registry holds the digest, such as docker.io/library/nginx")
-	return cmd
 }
 
-func (c *commands) runPublish(ctx context.Context, f *publishFlags, text string) error {
+// described is an image as it will be published.
+type described struct {
+	// name is NAME:TAG.
+	name   string
+	image  tenant.Image
+	config *uai.Config
+}
+
+// describe puts together what is published under which name.
+func (c *commands) describe(ctx context.Context, f *publishFlags, text string) (described, error) {
 	if text != "" && !strings.Contains(text, ":") {
-		return fmt.Errorf("image %q has no tag: say %s:1", text, text)
+		return described{}, fmt.Errorf("image %q has no tag: say %s:1", text, text)
 	}
 	if f.layout == "" && f.digest == "" && f.file == "" {
 		f.layout, f.which = c.storeDir(), text
 	}
 	image, config, err := f.image(ctx, c.streams.In)
 	if err != nil {
-		return err
+		return described{}, err
 	}
 	if text == "" && config == nil {
-		return errors.New("the image does not say its name: say NAME:TAG")
+		return described{}, errors.New("the image does not say its name: say NAME:TAG")
 	}
 	if text == "" {
 		text = config.Name + ":" + config.Version
 	}
-	name, tag, _ := strings.Cut(text, ":")
+	return described{name: text, image: image, config: config}, nil
+}
+
+func (c *commands) runPublish(ctx context.Context, f *publishFlags, text string) error {
+	d, err := c.describe(ctx, f, text)
+	if err != nil {
+		return err
+	}
+	name, tag, _ := strings.Cut(d.name, ":")
 	s, err := c.open(ctx, true)
 	if err != nil {
 		return err
 	}
 	defer s.end()
-	if err := s.checkOwner(config); err != nil {
+	if err := s.checkOwner(d.config); err != nil {
 		return err
 	}
-	if err := c.confirm(ctx, "Publish it for good", describeImage(text, image)...); err != nil {
+	if err := c.confirm(ctx, "Publish it for good", describeImage(d.name, d.image)...); err != nil {
 		return err
 	}
-	sent, ref, err := s.client.Publish(ctx, name, tag, image)
+	sent, ref, err := s.client.Publish(ctx, name, tag, d.image)
 	if err != nil {
 		return err
 	}
-	return c.print(imageSent{Image: ref, Digest: image.Digest, Sent: sent}, func() error {
+	return c.print(imageSent{Image: ref, Digest: d.image.Digest, Sent: sent}, func() error {
 		return c.say("%s is published (transaction %s); order it with `isun deploy %s`", ref, sent.Tx, ref)
 	})
 }

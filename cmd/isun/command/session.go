@@ -62,19 +62,28 @@ func (s *session) end() { _ = s.conn.Close() }
 
 // signer is the key that was named, the keyring's only one, or the one called "tenant".
 func (c *commands) signer(conn *chain.Conn) (chain.Signer, error) {
-	ring, err := chain.OpenKeyring(chain.KeyringConfig{
-		Backend: c.flags.keyringBackend, Home: c.flags.home, Input: c.streams.In,
-	}, conn.Codec())
+	ring, name, err := c.key(conn)
 	if err != nil {
 		return nil, err
 	}
-	name := c.flags.from
+	return chain.NewKeyringSigner(ring, name)
+}
+
+// key finds the key to sign with.
+func (c *commands) key(conn *chain.Conn) (ring keyring.Keyring, name string, err error) {
+	ring, err = chain.OpenKeyring(chain.KeyringConfig{
+		Backend: c.flags.keyringBackend, Home: c.flags.home, Input: c.streams.In,
+	}, conn.Codec())
+	if err != nil {
+		return nil, "", err
+	}
+	name = c.flags.from
 	if name == "" {
 		if name, err = onlyKey(ring); err != nil {
-			return nil, fmt.Errorf("%w (the %s keyring in %s)", err, c.flags.keyringBackend, c.flags.home)
+			return nil, "", fmt.Errorf("%w (the %s keyring in %s)", err, c.flags.keyringBackend, c.flags.home)
 		}
 	}
-	return chain.NewKeyringSigner(ring, name)
+	return ring, name, nil
 }
 
 func onlyKey(ring keyring.Keyring) (string, error) {

@@ -1,0 +1,140 @@
+package command
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/isuncoin/isuncoin/client/cloud"
+	"github.com/isuncoin/isuncoin/client/format"
+	"github.com/isuncoin/isuncoin/uai"
+	workercloud "github.com/isuncoin/isuncoin/worker/cloud"
+	"github.com/isuncoin/isuncoin/worker/cloud/blobs"
+	"github.com/isuncoin/isuncoin/worker/cloud/fetch"
+)
+
+// pulled is what uai pull prints as JSON.
+type pulled struct {
+	Image     string `json:"image,omitempty"`
+	Digest    string `json:"digest"`
+	Layout    string `json:"layout"`
+	SizeBytes int64  `json:"size_bytes"`
+	// FetchedBytes came from nodes; the rest was here.
+	FetchedBytes int64 `json:"fetched_bytes"`
+}
+
+func (c *commands) uaiPull() *cobra.Command {
+	var out string
+	cmd := &cobra.Command{
+		Use:   "pull IMAGE",
+		Short: "Take an image out of iSunCloud",
+		Long: `Take an image out of iSunCloud, from as many of its holders as answer, and put it into the
+store on this machine or into a layout folder. IMAGE is a published name or the digest
+of an index. Every byte is checked; a pull that was interrupted goes on where it was,
+and of the next version of an image only what changed is sent.`,
+		Example: `  isun uai pull isun1.../hello:1
+  isun uai pull sha256:4f3c... --out hello`,
+		Args:              exactArgs("IMAGE"),
+		RunE:              func(cmd *cobra.Command, args []string) error { return c.runPull(cmd.Context(), args[0], out) },
+		ValidArgsFunction: c.completeImages,
+	}
+	cmd.Flags().StringVar(&out, "out", "", "layout folder to put it into (default: the store)")
+	return cmd
+}
+
+func (c *commands) runPull(ctx context.Context, text, out string) error {
+	s, err := c.open(ctx, !strings.Contains(text, "/") && !strings.HasPrefix(text, "sha256:"))
+	if err != nil {
+		return err
+	}
+	defer s.end()
+	answer := pulled{Layout: out}
+	if answer.Layout == "" {
+		answer.Layout = c.storeDir()
+	}
+	digest, err := uai.ParseDigest(text)
+	if err != nil {
+		if answer.Image, digest, err = s.published(ctx, text); err != nil {
+			return err
+		}
+	}
+	answer.Digest = digest.String()
+	store, err := c.openFetched()
+	if err != nil {
+		return err
+	}
+	defer store.Close()
+	if err := s.pull(ctx, store, digest, &answer); err != nil {
+		return err
+	}
+	image, err := uai.OpenContents(contentsOf(store), uai.DefaultLimits()).Image(digest)
+	if err != nil {
+		return err
+	}
+	if err := uai.Copy(ctx, image, answer.Layout, answer.Image); err != nil {
+		return err
+	}
+	return c.print(answer, func() error {
+		return c.say("%s is in %s: %s, of which %s came from nodes", digest, answer.Layout,
+			format.Bytes(uint64(answer.SizeBytes)), format.Bytes(uint64(answer.FetchedBytes)))
+	})
+}
+
+// published finds an image on the chain.
+func (s *session) published(ctx context.Context, text string) (string, uai.Digest, error) {
+	ref, err := s.client.ImageRef(text)
+	if err != nil {
+		return "", "", err
+	}
+	image, err := s.client.Image(ctx, ref)
+	if err != nil {
+		return "", "", err
+	}
+	digest, err := uai.ParseDigest(image.Digest)
+	return ref, digest, err
+}
+
+// pull brings a root into the store.
+func (s *session) pull(ctx context.Context, store *blobs.Store, root uai.Digest, answer *pulled) error {
+	host, err := s.peer(nil, false)
+	if err != nil {
+		return err
+	}
+	defer host.Close()
+	bar := s.transferBar("pulling")
+	tree, err := cloud.Pull(ctx, cloud.NewCatalogue(s.conn), host, store, root, fetch.Options{
+		Progress: func(p fetch.Progress) {
+			answer.SizeBytes, answer.FetchedBytes = p.Total, p.Remote
+			bar.set(p.Local+p.Remote, p.Total)
+		},
+		Report: func(f fetch.Fault) {
+			fmt.Fprintf(s.streams.Err, "a node %s and is asked no more: %s: %v\n", f.Kind, f.Source, f.Err)
+		},
+	})
+	bar.clear()
+	if err != nil {
+		return err
+	}
+	return store.SetRoot(root, tree, false)
+}
+
+// contentsOf reads a store as package uai does a layout.
+func contentsOf(store *blobs.Store) func(uai.Digest) (io.ReadCloser, int64, error) {
+	return func(digest uai.Digest) (io.ReadCloser, int64, error) {
+		size, err := store.Stat(digest)
+		if err == nil {
+			var content workercloud.Content
+			if content, err = store.Open(digest); err == nil {
+				return content, size, nil
+			}
+		}
+		if errors.Is(err, workercloud.ErrNotHeld) {
+			err = fmt.Errorf("%w: %w", uai.ErrNotFound, err)
+		}
+		return nil, 0, err
+	}
+}
