@@ -35,31 +35,46 @@ func Pull(ctx context.Context, finder Finder, dialer Dialer, store *blobs.Store,
 	return fetch.Tree(ctx, store, root, sources, opts)
 }
 
-// Sources connects to holders of a root, all at once, and gives those that answered. ErrNoHolder.
+// Sources connects to holders of a root and gives those that answered. ErrNoHolder.
 func Sources(ctx context.Context, finder Finder, dialer Dialer, root uai.Digest) ([]cloud.Source, error) {
 	holders, err := finder.Holders(ctx, root)
 	if err != nil {
 		return nil, err
 	}
+	contacts := make([]peer.Contact, len(holders))
+	for i, holder := range holders {
+		contacts[i] = holder.Contact
+	}
+	return Connect(ctx, dialer, root, contacts)
+}
+
+// Connect connects to holders of a root, all at once, and gives those that answered. ErrNoHolder.
+func Connect(ctx context.Context, dialer Dialer, root uai.Digest, holders []peer.Contact) ([]cloud.Source, error) {
 	var mu sync.Mutex
 	var sources []cloud.Source
 	var failures []error
 	var work sync.WaitGroup
-	for _, holder := range holders[:min(len(holders), mostSources)] {
+	for _, contact := range holders[:min(len(holders), mostSources)] {
 		work.Go(func() {
-			source, err := dialer.Source(ctx, holder.Contact)
+			source, err := dialer.Source(ctx, contact)
 			mu.Lock()
 			defer mu.Unlock()
 			if err != nil {
-				failures = append(failures, fmt.Errorf("node %s: %w", holder.ID, err))
+				failures = append(failures, err)
 				return
 			}
 			sources = append(sources, source)
 		})
 	}
 	work.Wait()
-	if len(sources) == 0 {
-		return nil, fmt.Errorf("%w: %s: %d holders are known: %w", ErrNoHolder, root, len(holders), errors.Join(failures...))
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	switch {
+	case len(holders) == 0:
+		return nil, fmt.Errorf("%w: %s: the chain knows no holder that is alive", ErrNoHolder, root)
+	case len(sources) == 0:
+		return nil, fmt.Errorf("%w: %s: %w", ErrNoHolder, root, errors.Join(failures...))
 	}
 	return sources, nil
 }

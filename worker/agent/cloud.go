@@ -1,11 +1,8 @@
 package agent
 
 import (
-	"context"
 	"net/netip"
 	"strings"
-
-	sdk "github.com/cosmos/cosmos-sdk/types"
 
 	"github.com/isuncoin/isuncoin/worker/chain"
 	"github.com/isuncoin/isuncoin/worker/cloud/node"
@@ -34,10 +31,10 @@ func openCloud(p parts, client *chain.Client, send *sender.Sender) (*node.Node, 
 	}
 	return node.Open(node.Config{
 		Dir: p.home.Cloud(p.cfg), LimitBytes: limit << 20,
-		Agent: p.node.Agent, Key: p.key.Private().Key, EncryptionKey: key.Public(),
+		ID: p.node.ID(), Key: p.key.Private().Key, EncryptionKey: key.Public(),
 		Listen: listen, Announce: p.cfg.Cloud.Announce, Private: isPrivate(published),
 		UploadMbps: p.cfg.Cloud.UploadMbps, Registry: p.cfg.Cloud.Registry,
-		Chain: cloudChain{Client: client, send: send}, Log: p.log,
+		Chain: chain.NewCloud(client, send, p.node.Agent), Log: p.log,
 	})
 }
 
@@ -59,15 +56,4 @@ func isPrivate(published string) bool {
 		return published == "localhost"
 	}
 	return address.IsLoopback() || address.IsPrivate() || address.IsLinkLocalUnicast()
-}
-
-// cloudChain is the chain as iSunCloud's node uses it.
-type cloudChain struct {
-	*chain.Client
-	send *sender.Sender
-}
-
-// Send implements node.Chain.
-func (c cloudChain) Send(ctx context.Context, msgs ...sdk.Msg) error {
-	return c.send.Send(ctx, msgs...)
 }

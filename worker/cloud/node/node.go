@@ -11,13 +11,13 @@ import (
 	"slices"
 	"time"
 
-	sdk "github.com/cosmos/cosmos-sdk/types"
 	"golang.org/x/sync/errgroup"
 
 	clientcloud "github.com/isuncoin/isuncoin/client/cloud"
 	"github.com/isuncoin/isuncoin/uai"
 	"github.com/isuncoin/isuncoin/worker/cloud"
 	"github.com/isuncoin/isuncoin/worker/cloud/blobs"
+	"github.com/isuncoin/isuncoin/worker/cloud/duty"
 	"github.com/isuncoin/isuncoin/worker/cloud/fetch"
 	"github.com/isuncoin/isuncoin/worker/cloud/peer"
 	"github.com/isuncoin/isuncoin/worker/cloud/registry"
@@ -26,21 +26,21 @@ import (
 
 // Chain is what the node asks of the chain and tells it.
 type Chain interface {
-	clientcloud.Finder
+	duty.Chain
 	// Contact is the node's own as the chain has it, empty if it has none.
 	Contact(ctx context.Context) (sunstypes.Contact, error)
-	// Send puts messages of the agent into a block.
-	Send(ctx context.Context, msgs ...sdk.Msg) error
+	// SetContact has the chain know it.
+	SetContact(ctx context.Context, encryptionKey []byte, addresses []string) error
 }
 
 // Config says what a node is made of.
 type Config struct {
 	Dir        string
 	LimitBytes uint64
-	// Agent is the agent's address, and Key its private key, 32 bytes: peers
-	// know the node by it.
-	Agent string
-	Key   []byte
+	// ID is the node's, and Key its agent's private key, 32 bytes: peers know
+	// the node by it.
+	ID  sunstypes.NodeID
+	Key []byte
 	// EncryptionKey is the node's X25519 public key, to which shares of keys
 	// are sealed.
 	EncryptionKey []byte
@@ -61,6 +61,7 @@ type Node struct {
 	store    *blobs.Store
 	host     *peer.Host
 	registry *registry.Server
+	duty     *duty.Duty
 }
 
 // Open opens the folder and begins to serve. What a process that was killed
@@ -82,8 +83,18 @@ func Open(cfg Config) (_ *Node, err error) {
 	if err != nil {
 		return nil, err
 	}
-	n.registry, err = registry.Listen(cfg.Registry, registry.Config{Store: n.store, Fetcher: fetcher{n}, Logger: cfg.Log})
-	return n, err
+	if n.registry, err = registry.Listen(cfg.Registry, registry.Config{Store: n.store, Fetcher: fetcher{n}, Logger: cfg.Log}); err != nil {
+		return nil, err
+	}
+	n.duty, err = duty.New(duty.Config{
+		Node: cfg.ID, Chain: cfg.Chain, Store: n.store, Peers: n.host, Fetch: n.fetch,
+		Limits: duty.DefaultLimits(), Pace: duty.DefaultPace(), Logger: cfg.Log,
+	})
+	if err != nil {
+		return nil, err
+	}
+	n.host.HandleHold(n.duty.Hold)
+	return n, nil
 }
 
 // Close stops serving.
@@ -101,10 +112,12 @@ func (n *Node) Close() error {
 	return err
 }
 
-// Run keeps the node's contact on the chain until ctx ends.
+// Run keeps the node's contact on the chain, and looks after what the node
+// holds, until ctx ends.
 func (n *Node) Run(ctx context.Context) error {
 	loops, ctx := errgroup.WithContext(ctx)
 	loops.Go(func() error { return n.keepContact(ctx) })
+	loops.Go(func() error { return n.duty.Run(ctx) })
 	return loops.Wait()
 }
 
@@ -114,19 +127,48 @@ func (n *Node) Stat(digest uai.Digest) (int64, error) { return n.store.Stat(dige
 // Open implements images.Cloud.
 func (n *Node) Open(digest uai.Digest) (cloud.Content, error) { return n.store.Open(digest) }
 
+// Check implements images.Cloud.
+func (n *Node) Check(ctx context.Context, digest uai.Digest) (lost []uai.Digest, err error) {
+	return n.store.Check(ctx, digest)
+}
+
 // Registry implements images.Cloud.
 func (n *Node) Registry() string { return n.registry.Address() }
 
-// Fetch implements images.Cloud. What nobody announced is not looked for any
-// further than this folder.
+// Fetch implements images.Cloud. What is here whole is not looked for
+// elsewhere.
 func (n *Node) Fetch(ctx context.Context, root uai.Digest, progress func(done, total int64)) error {
 	var sources []cloud.Source
 	if _, err := n.store.Root(root); err != nil {
-		if sources, err = clientcloud.Sources(ctx, n.cfg.Chain, n.host, root); err != nil {
+		if sources, err = n.sources(ctx, root); err != nil {
 			return err
 		}
 	}
-	tree, err := fetch.Tree(ctx, n.store, root, sources, fetch.Options{
+	tree, err := n.fetch(ctx, root, sources, progress)
+	if err != nil {
+		return err
+	}
+	return n.store.SetRoot(root, tree, false)
+}
+
+// sources connects to the other nodes that hold a root.
+func (n *Node) sources(ctx context.Context, root uai.Digest) ([]cloud.Source, error) {
+	holders, err := n.cfg.Chain.Holders(ctx, root)
+	if err != nil {
+		return nil, err
+	}
+	var contacts []peer.Contact
+	for _, h := range holders {
+		if h.ID != n.cfg.ID && clientcloud.Alive(h.Status) {
+			contacts = append(contacts, peer.Contact{Agent: h.Agent, Addresses: h.Addresses})
+		}
+	}
+	return clientcloud.Connect(ctx, n.host, root, contacts)
+}
+
+// fetch is a duty.Fetch.
+func (n *Node) fetch(ctx context.Context, root uai.Digest, sources []cloud.Source, progress func(done, total int64)) ([]cloud.Blob, error) {
+	return fetch.Tree(ctx, n.store, root, sources, fetch.Options{
 		Progress: func(p fetch.Progress) {
 			if progress != nil {
 				progress(p.Local+p.Remote, p.Total)
@@ -136,10 +178,6 @@ func (n *Node) Fetch(ctx context.Context, root uai.Digest, progress func(done, t
 			n.cfg.Log.Warn("a source failed", "root", root.String(), "source", f.Source, "how", f.Kind, "error", f.Err)
 		},
 	})
-	if err != nil {
-		return err
-	}
-	return n.store.SetRoot(root, tree, false)
 }
 
 // fetcher is the node as the registry needs it.
@@ -188,9 +226,7 @@ func (n *Node) setContact(ctx context.Context) error {
 	if slices.Equal(known.Addresses, addresses) && slices.Equal(known.EncryptionKey, n.cfg.EncryptionKey) {
 		return nil
 	}
-	err = n.cfg.Chain.Send(ctx, &sunstypes.MsgSetContact{
-		Agent: n.cfg.Agent, EncryptionKey: n.cfg.EncryptionKey, Addresses: addresses,
-	})
+	err = n.cfg.Chain.SetContact(ctx, n.cfg.EncryptionKey, addresses)
 	if err != nil {
 		return fmt.Errorf("set contact: %w", err)
 	}
