@@ -63,6 +63,9 @@ func newBusy(t testing.TB, opts ...chain.Option) *busy {
 	b.Do("operator", registration(b.Chain, "operator", "agent", 1, 8, exampleAsk))
 	b.Do("operator", registration(b.Chain, "operator", "agent3", 2, 4, exampleAsk))
 	b.Do("operator2", registration(b.Chain, "operator2", "agent2", 1, 4, exampleAsk))
+	b.Do("agent", &sunstypes.MsgSetContact{
+		Agent: b.addr("agent"), EncryptionKey: bytes.Repeat([]byte{9}, sunstypes.EncryptionKeyBytes),
+	})
 	b.Do("publisher", &uaitypes.MsgPutObject{
 		Owner: b.addr("publisher"), Name: "kept", Digest: "sha256:" + strings.Repeat("0c", 32), SizeBytes: 1,
 	})
@@ -257,6 +260,14 @@ func (b *busy) imageMessages() []signedMsg {
 		}, "agent"},
 		{&uaitypes.MsgPutObject{Owner: owner, Name: "backups/db", Digest: publish.Digest, SizeBytes: 1}, "publisher"},
 		{&uaitypes.MsgRemoveObject{Owner: owner, Name: "kept"}, "publisher"},
+		{&uaitypes.MsgSetKeyHolders{
+			Owner: owner, Subject: "image/" + b.image("api"), Threshold: 1,
+			Recipient: "age1ql3z7hjy54pw3hyww5ayyfg7zqgvc7w3j2elw8zmrj2kg5sfn9aqmcac8p",
+			Shares: []uaitypes.KeyShare{{
+				Node: sunstypes.NewNodeID(b.Address("operator"), 1), Index: 1, Sealed: []byte("sealed"),
+			}},
+			Commitments: [][]byte{bytes.Repeat([]byte{7}, uaitypes.CommitmentBytes)},
+		}, "publisher"},
 	}
 }
 

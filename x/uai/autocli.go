@@ -72,6 +72,13 @@ func queryCommands() *autocliv1.ServiceCommandDescriptor {
 				PositionalArgs: []*autocliv1.PositionalArgDescriptor{{ProtoField: "operator"}, {ProtoField: "number"}},
 			},
 			{
+				RpcMethod:      "KeyHolders",
+				Use:            "key-holders SUBJECT",
+				Short:          "Show who holds the key to an image (image/PUBLISHER/NAME:TAG) or a lease (lease/TENANT/NUMBER)",
+				Example:        fmt.Sprintf("%s query uai key-holders lease/isun1.../3", version.AppName),
+				PositionalArgs: []*autocliv1.PositionalArgDescriptor{{ProtoField: "subject"}},
+			},
+			{
 				RpcMethod:      "Object",
 				Use:            "object OWNER NAME",
 				Short:          "Show one stored object",
@@ -159,6 +166,11 @@ func txCommands() *autocliv1.ServiceCommandDescriptor {
 				Short:          "Have an object of yours kept no longer",
 				Example:        fmt.Sprintf("%s tx uai remove-object backups/db --from owner", version.AppName),
 				PositionalArgs: []*autocliv1.PositionalArgDescriptor{{ProtoField: "name"}},
+			},
+			{
+				// set-key-holders reads a file: see client/cli.
+				RpcMethod: "SetKeyHolders",
+				Skip:      true,
 			},
 			{
 				RpcMethod:      "UpdateParams",

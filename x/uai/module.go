@@ -142,6 +142,7 @@ func (am AppModule) WeightedOperationsX(weights simsx.WeightSource, registry sim
 	registry.Add(weights.Get("msg_drop_holding", 15), simulation.MsgDropHoldingFactory(am.keeper))
 	registry.Add(weights.Get("msg_put_object", 20), simulation.MsgPutObjectFactory(am.keeper))
 	registry.Add(weights.Get("msg_remove_object", 10), simulation.MsgRemoveObjectFactory(am.keeper))
+	registry.Add(weights.Get("msg_set_key_holders", 10), simulation.MsgSetKeyHoldersFactory(am.keeper))
 }
 
 // ProposalMsgsX registers a factory for each message of governance.

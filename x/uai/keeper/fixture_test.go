@@ -129,6 +129,10 @@ func (f *fixture) fillContent(ref string) {
 		func() error { return f.put(bob, "x", "b") },
 		func() error { return f.announce(agent, "a", "b") },
 		func() error { return f.announce(gone, "b") },
+		func() error {
+			return f.suns.SetContact(f.Ctx, testkit.Addr("agent of carol/1"), testkit.Digest("key"), nil)
+		},
+		func() error { return f.setKeyHolders(holdersOf("lease/" + bob + "/7")) },
 	} {
 		require.NoError(f.T, msg())
 	}

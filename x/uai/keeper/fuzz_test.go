@@ -35,6 +35,11 @@ func FuzzMsg(f *testing.F) {
 		&types.MsgDropHolding{Agent: bob, Digests: []string{digest("b")}, Node: &retired},
 		&types.MsgPutObject{Owner: alice, Name: "backups/db", Digest: digest("c"), SizeBytes: 1},
 		&types.MsgRemoveObject{Owner: bob, Name: "backups/db"},
+		&types.MsgSetKeyHolders{
+			Owner: alice, Subject: "image/" + alice + "/web:1", Recipient: recipient, Threshold: 1,
+			Shares:      []types.KeyShare{{Node: sunstypes.NewNodeID(testkit.Addr("carol"), 1), Index: 1, Sealed: []byte("sealed")}},
+			Commitments: [][]byte{testkit.Digest("commitment")},
+		},
 	}, func(t *testing.T) testkit.FuzzTarget {
 		chain := newFixture(t)
 		chain.fillContent(chain.publish(alice, "web", "1"))

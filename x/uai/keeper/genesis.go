@@ -44,6 +44,11 @@ func (k Keeper) InitGenesis(ctx context.Context, genesis types.GenesisState) err
 	if err := k.importObjects(ctx, genesis.Objects); err != nil {
 		return err
 	}
+	for _, holders := range genesis.KeyHolders {
+		if err := k.KeyHolders.Set(ctx, holders.Subject, holders); err != nil {
+			return err
+		}
+	}
 	return k.importHoldings(ctx, genesis.Holdings)
 }
 
@@ -98,6 +103,7 @@ func (k Keeper) ExportGenesis(ctx context.Context) (*types.GenesisState, error) 
 	genesis := &types.GenesisState{Params: params}
 	for _, export := range []func(context.Context, *types.GenesisState) error{
 		k.exportImages, k.exportObjects, k.exportContents, k.exportHoldings,
+		k.exportKeyHolders,
 	} {
 		if err := export(ctx, genesis); err != nil {
 			return nil, err

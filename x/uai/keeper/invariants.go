@@ -36,7 +36,7 @@ func (k Keeper) AllInvariants(ctx context.Context) error {
 	if owners != images || digests != images {
 		return fmt.Errorf("%d images, but %d by owner and %d by digest", images, owners, digests)
 	}
-	for _, check := range []func(context.Context) error{k.checkAccess, k.checkObjects, k.checkHoldings} {
+	for _, check := range []func(context.Context) error{k.checkAccess, k.checkObjects, k.checkHoldings, k.checkKeyHolders} {
 		if err := check(ctx); err != nil {
 			return err
 		}

@@ -39,6 +39,8 @@ type Keeper struct {
 	Holdings *collections.IndexedMap[types.HoldingKey, collections.NoValue, HoldingIndexes]
 	// HoldingCounts: (operator, number) -> how much the node announced
 	HoldingCounts collections.Map[sunstypes.NodeKey, uint64]
+	// KeyHolders: subject -> who holds the key to it
+	KeyHolders collections.Map[string, types.KeyHolders]
 }
 
 // HoldingIndexes find holdings by more than their digest.
@@ -91,6 +93,8 @@ func NewKeeper(
 				sb, types.HoldingsByNodePrefix, "holdings_by_node", types.HoldingKeyCodec)}),
 		HoldingCounts: collections.NewMap(
 			sb, types.HoldingCountsPrefix, "holding_counts", sunstypes.NodeKeyCodec, collections.Uint64Value),
+		KeyHolders: collections.NewMap(
+			sb, types.KeyHoldersPrefix, "key_holders", collections.StringKey, codec.CollValue[types.KeyHolders](cdc)),
 	}
 	schema, err := sb.Build()
 	if err != nil {

@@ -92,6 +92,14 @@ func (m msgServer) RemoveObject(ctx context.Context, msg *types.MsgRemoveObject)
 	return &types.MsgRemoveObjectResponse{}, nil
 }
 
+// SetKeyHolders implements types.MsgServer.
+func (m msgServer) SetKeyHolders(ctx context.Context, msg *types.MsgSetKeyHolders) (*types.MsgSetKeyHoldersResponse, error) {
+	if err := m.keeper.SetKeyHolders(ctx, msg); err != nil {
+		return nil, err
+	}
+	return &types.MsgSetKeyHoldersResponse{}, nil
+}
+
 // signer reads the address that signed.
 func signer(address string) (sdk.AccAddress, error) {
 	parsed, err := sdk.AccAddressFromBech32(address)

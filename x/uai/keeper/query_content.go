@@ -117,6 +117,18 @@ func (q queryServer) Holdings(ctx context.Context, req *types.QueryHoldingsReque
 	return &types.QueryHoldingsResponse{Digests: digests, Pagination: page}, nil
 }
 
+// KeyHolders implements types.QueryServer.
+func (q queryServer) KeyHolders(ctx context.Context, req *types.QueryKeyHoldersRequest) (*types.QueryKeyHoldersResponse, error) {
+	if req == nil {
+		return nil, types.ErrInvalidRequest.Wrap("empty request")
+	}
+	holders, err := q.keeper.GetKeyHolders(ctx, req.Subject)
+	if err != nil {
+		return nil, err
+	}
+	return &types.QueryKeyHoldersResponse{KeyHolders: holders}, nil
+}
+
 // Object implements types.QueryServer.
 func (q queryServer) Object(ctx context.Context, req *types.QueryObjectRequest) (*types.QueryObjectResponse, error) {
 	if req == nil {

@@ -9,7 +9,9 @@ import (
 	"cosmossdk.io/collections"
 
 	"github.com/cosmos/cosmos-sdk/testutil/simsx"
+	"github.com/cosmos/cosmos-sdk/types/bech32"
 
+	sunstypes "github.com/isuncoin/isuncoin/x/suns/types"
 	"github.com/isuncoin/isuncoin/x/uai/keeper"
 	"github.com/isuncoin/isuncoin/x/uai/types"
 )
@@ -107,6 +109,33 @@ func MsgRemoveObjectFactory(k keeper.Keeper) simsx.SimMsgFactoryFn[*types.MsgRem
 		object := objects[testData.Rand().Intn(len(objects))]
 		return []simsx.SimAccount{testData.GetAccount(reporter, object.Owner)},
 			&types.MsgRemoveObject{Owner: object.Owner, Name: object.Name}
+	}
+}
+
+// MsgSetKeyHoldersFactory names who holds the key to a lease that an account may have: itself, or a node too.
+func MsgSetKeyHoldersFactory(k keeper.Keeper) simsx.SimMsgFactoryFn[*types.MsgSetKeyHolders] {
+	return func(ctx context.Context, testData *simsx.ChainDataSource, reporter simsx.SimulationReporter) ([]simsx.SimAccount, *types.MsgSetKeyHolders) {
+		owner := testData.AnyAccount(reporter)
+		if reporter.IsSkipped() {
+			return nil, nil
+		}
+		r := testData.Rand()
+		key := make([]byte, sunstypes.EncryptionKeyBytes)
+		r.Read(key)
+		recipient, err := bech32.ConvertAndEncode("age", key)
+		if err != nil {
+			reporter.Skip(err.Error())
+			return nil, nil
+		}
+		msg := &types.MsgSetKeyHolders{
+			Owner: owner.AddressBech32, Subject: fmt.Sprintf("lease/%s/%d", owner.AddressBech32, 1+r.Intn(3)), Recipient: recipient,
+		}
+		holder, err := k.LiveNode(ctx, testData.AnyAccount(reporter).Address)
+		if err == nil && k.MayHoldKeys(ctx, holder) == nil {
+			msg.Threshold, msg.Commitments = 1, [][]byte{key}
+			msg.Shares = []types.KeyShare{{Node: holder, Index: 1 + uint32(r.Intn(16)), Sealed: key}}
+		}
+		return []simsx.SimAccount{owner}, msg
 	}
 }
 

@@ -59,6 +59,7 @@ func TestFactoriesMakeValidMessages(t *testing.T) {
 		simulation.MsgDeprecateImageFactory(k), simulation.MsgUpdateParamsFactory(), simulation.MsgSetAccessFactory(k),
 		simulation.MsgAnnounceHoldingFactory(k), simulation.MsgDropHoldingFactory(k),
 		simulation.MsgPutObjectFactory(k), simulation.MsgRemoveObjectFactory(k),
+		simulation.MsgSetKeyHoldersFactory(k),
 	}
 	delivered := map[string]int{}
 	for range 1000 {
@@ -69,7 +70,7 @@ func TestFactoriesMakeValidMessages(t *testing.T) {
 		delivered[name]++
 	}
 	require.NoError(t, k.AllInvariants(f.Ctx))
-	for _, name := range []string{"publish", "deprecate", "transfer", "params", "access", "announce", "drop", "put", "remove"} {
+	for _, name := range []string{"publish", "deprecate", "transfer", "params", "access", "announce", "drop", "put", "remove", "key holders"} {
 		require.Greater(t, delivered[name], 50, name)
 	}
 }
@@ -125,6 +126,12 @@ func deliver(ctx context.Context, server types.MsgServer, msg sdk.Msg) (string, 
 		}
 		_, err = server.RemoveObject(ctx, m)
 		return "remove", err
+	case *types.MsgSetKeyHolders:
+		if m == nil {
+			return "skipped", nil
+		}
+		_, err = server.SetKeyHolders(ctx, m)
+		return "key holders", err
 	case *types.MsgUpdateParams:
 		_, err = server.UpdateParams(ctx, m)
 		return "params", err

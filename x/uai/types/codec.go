@@ -20,6 +20,7 @@ func RegisterLegacyAminoCodec(cdc *codec.LegacyAmino) {
 	legacy.RegisterAminoMsg(cdc, &MsgDropHolding{}, "isun/uai/MsgDropHolding")
 	legacy.RegisterAminoMsg(cdc, &MsgPutObject{}, "isun/uai/MsgPutObject")
 	legacy.RegisterAminoMsg(cdc, &MsgRemoveObject{}, "isun/uai/MsgRemoveObject")
+	legacy.RegisterAminoMsg(cdc, &MsgSetKeyHolders{}, "isun/uai/MsgSetKeyHolders")
 	legacy.RegisterAminoMsg(cdc, &MsgUpdateParams{}, "isun/x/uai/MsgUpdateParams")
 }
 
@@ -34,6 +35,7 @@ func RegisterInterfaces(registry codectypes.InterfaceRegistry) {
 		&MsgDropHolding{},
 		&MsgPutObject{},
 		&MsgRemoveObject{},
+		&MsgSetKeyHolders{},
 		&MsgUpdateParams{},
 	)
 	msgservice.RegisterMsgServiceDesc(registry, &_Msg_serviceDesc)

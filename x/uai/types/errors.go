@@ -31,4 +31,9 @@ var (
 	ErrObjectNotFound  = errorsmod.RegisterWithGRPCCode(ModuleName, 22, codes.NotFound, "object not found")
 	ErrTooManyObjects  = errorsmod.RegisterWithGRPCCode(ModuleName, 23, codes.ResourceExhausted, "owner keeps as many objects as it may: remove one first")
 	ErrNotReferenced   = errorsmod.RegisterWithGRPCCode(ModuleName, 24, codes.Internal, "content is not referenced")
+
+	ErrInvalidSubject     = errorsmod.RegisterWithGRPCCode(ModuleName, 25, codes.InvalidArgument, "invalid subject of a key")
+	ErrInvalidKeyHolders  = errorsmod.RegisterWithGRPCCode(ModuleName, 26, codes.InvalidArgument, "invalid holders of a key")
+	ErrKeyHoldersNotFound = errorsmod.RegisterWithGRPCCode(ModuleName, 27, codes.NotFound, "nobody was named to hold the key")
+	ErrNotTenant          = errorsmod.RegisterWithGRPCCode(ModuleName, 28, codes.PermissionDenied, "signer is not the lease's tenant")
 )

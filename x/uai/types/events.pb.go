@@ -608,6 +608,120 @@ func (m *EventObjectRemoved) GetDigest() string {
 	return ""
 }
 
+// EventKeyHoldersSet: an owner said who holds the key to an image or a lease.
+type EventKeyHoldersSet struct {
+	Subject  string `protobuf:"bytes,1,opt,name=subject,proto3" json:"subject,omitempty"`
+	Owner    string `protobuf:"bytes,2,opt,name=owner,proto3" json:"owner,omitempty"`
+	Revision uint64 `protobuf:"varint,3,opt,name=revision,proto3" json:"revision,omitempty"`
+}
+
+func (m *EventKeyHoldersSet) Reset()         { *m = EventKeyHoldersSet{} }
+func (m *EventKeyHoldersSet) String() string { return proto.CompactTextString(m) }
+func (*EventKeyHoldersSet) ProtoMessage()    {}
+func (*EventKeyHoldersSet) Descriptor() ([]byte, []int) {
+	return fileDescriptor_bd6e9bf5c1707bca, []int{10}
+}
+func (m *EventKeyHoldersSet) XXX_Unmarshal(b []byte) error {
+	return m.Unmarshal(b)
+}
+func (m *EventKeyHoldersSet) XXX_Marshal(b []byte, deterministic bool) ([]byte, error) {
+	if deterministic {
+		return xxx_messageInfo_EventKeyHoldersSet.Marshal(b, m, deterministic)
+	} else {
+		b = b[:cap(b)]
+		n, err := m.MarshalToSizedBuffer(b)
+		if err != nil {
+			return nil, err
+		}
+		return b[:n], nil
+	}
+}
+func (m *EventKeyHoldersSet) XXX_Merge(src proto.Message) {
+	xxx_messageInfo_EventKeyHoldersSet.Merge(m, src)
+}
+func (m *EventKeyHoldersSet) XXX_Size() int {
+	return m.Size()
+}
+func (m *EventKeyHoldersSet) XXX_DiscardUnknown() {
+	xxx_messageInfo_EventKeyHoldersSet.DiscardUnknown(m)
+}
+
+var xxx_messageInfo_EventKeyHoldersSet proto.InternalMessageInfo
+
+func (m *EventKeyHoldersSet) GetSubject() string {
+	if m != nil {
+		return m.Subject
+	}
+	return ""
+}
+
+func (m *EventKeyHoldersSet) GetOwner() string {
+	if m != nil {
+		return m.Owner
+	}
+	return ""
+}
+
+func (m *EventKeyHoldersSet) GetRevision() uint64 {
+	if m != nil {
+		return m.Revision
+	}
+	return 0
+}
+
+// EventKeyHoldersRemoved: nobody holds it any more.
+type EventKeyHoldersRemoved struct {
+	Subject string `protobuf:"bytes,1,opt,name=subject,proto3" json:"subject,omitempty"`
+	Owner   string `protobuf:"bytes,2,opt,name=owner,proto3" json:"owner,omitempty"`
+}
+
+func (m *EventKeyHoldersRemoved) Reset()         { *m = EventKeyHoldersRemoved{} }
+func (m *EventKeyHoldersRemoved) String() string { return proto.CompactTextString(m) }
+func (*EventKeyHoldersRemoved) ProtoMessage()    {}
+func (*EventKeyHoldersRemoved) Descriptor() ([]byte, []int) {
+	return fileDescriptor_bd6e9bf5c1707bca, []int{11}
+}
+func (m *EventKeyHoldersRemoved) XXX_Unmarshal(b []byte) error {
+	return m.Unmarshal(b)
+}
+func (m *EventKeyHoldersRemoved) XXX_Marshal(b []byte, deterministic bool) ([]byte, error) {
+	if deterministic {
+		return xxx_messageInfo_EventKeyHoldersRemoved.Marshal(b, m, deterministic)
+	} else {
+		b = b[:cap(b)]
+		n, err := m.MarshalToSizedBuffer(b)
+		if err != nil {
+			return nil, err
+		}
+		return b[:n], nil
+	}
+}
+func (m *EventKeyHoldersRemoved) XXX_Merge(src proto.Message) {
+	xxx_messageInfo_EventKeyHoldersRemoved.Merge(m, src)
+}
+func (m *EventKeyHoldersRemoved) XXX_Size() int {
+	return m.Size()
+}
+func (m *EventKeyHoldersRemoved) XXX_DiscardUnknown() {
+	xxx_messageInfo_EventKeyHoldersRemoved.DiscardUnknown(m)
+}
+
+var xxx_messageInfo_EventKeyHoldersRemoved proto.InternalMessageInfo
+
+func (m *EventKeyHoldersRemoved) GetSubject() string {
+	if m != nil {
+		return m.Subject
+	}
+	return ""
+}
+
+func (m *EventKeyHoldersRemoved) GetOwner() string {
+	if m != nil {
+		return m.Owner
+	}
+	return ""
+}
+
 // EventParamsUpdated: the params changed.
 type EventParamsUpdated struct {
 	Authority string `protobuf:"bytes,1,opt,name=authority,proto3" json:"authority,omitempty"`
@@ -617,7 +731,7 @@ func (m *EventParamsUpdated) Reset()         { *m = EventParamsUpdated{} }
 func (m *EventParamsUpdated) String() string { return proto.CompactTextString(m) }
 func (*EventParamsUpdated) ProtoMessage()    {}
 func (*EventParamsUpdated) Descriptor() ([]byte, []int) {
-	return fileDescriptor_bd6e9bf5c1707bca, []int{10}
+	return fileDescriptor_bd6e9bf5c1707bca, []int{12}
 }
 func (m *EventParamsUpdated) XXX_Unmarshal(b []byte) error {
 	return m.Unmarshal(b)
@@ -664,42 +778,47 @@ func init() {
 	proto.RegisterType((*EventHoldingDropped)(nil), "isun.uai.v1.EventHoldingDropped")
 	proto.RegisterType((*EventObjectPut)(nil), "isun.uai.v1.EventObjectPut")
 	proto.RegisterType((*EventObjectRemoved)(nil), "isun.uai.v1.EventObjectRemoved")
+	proto.RegisterType((*EventKeyHoldersSet)(nil), "isun.uai.v1.EventKeyHoldersSet")
+	proto.RegisterType((*EventKeyHoldersRemoved)(nil), "isun.uai.v1.EventKeyHoldersRemoved")
 	proto.RegisterType((*EventParamsUpdated)(nil), "isun.uai.v1.EventParamsUpdated")
 }
 
 func init() { proto.RegisterFile("isun/uai/v1/events.proto", fileDescriptor_bd6e9bf5c1707bca) }
 
 var fileDescriptor_bd6e9bf5c1707bca = []byte{
-	// 455 bytes of a gzipped FileDescriptorProto
-	0x1f, 0x8b, 0x08, 0x00, 0x00, 0x00, 0x00, 0x00, 0x02, 0xff, 0xac, 0x93, 0xcf, 0x8e, 0xd3, 0x30,
-	0x10, 0xc6, 0x9b, 0x6e, 0x59, 0xb6, 0x83, 0xb4, 0x87, 0xb0, 0xa0, 0x08, 0x41, 0x84, 0x72, 0xda,
-	0x53, 0xab, 0x85, 0x27, 0xd8, 0xaa, 0xfc, 0x3b, 0x51, 0xc2, 0x1f, 0x09, 0x2e, 0xc8, 0x71, 0x66,
-	0x53, 0xc3, 0xc6, 0x0e, 0xf6, 0x38, 0x50, 0x9e, 0x82, 0xc7, 0xe2, 0xb8, 0x47, 0x8e, 0xa8, 0x7d,
-	0x11, 0x64, 0xd7, 0xdd, 0x66, 0x91, 0x7a, 0x81, 0xbd, 0xf9, 0xfb, 0xec, 0xfc, 0x66, 0xe2, 0x6f,
-	0x0c, 0x89, 0x30, 0x56, 0x8e, 0x2d, 0x13, 0xe3, 0xf6, 0x64, 0x8c, 0x2d, 0x4a, 0x32, 0xa3, 0x46,
-	0x2b, 0x52, 0xf1, 0x2d, 0xb7, 0x33, 0xb2, 0x4c, 0x8c, 0xda, 0x93, 0xec, 0x3d, 0xdc, 0x7e, 0xe2,
-	0x36, 0x5f, 0xd4, 0xac, 0xc2, 0x99, 0x2d, 0xce, 0x85, 0x99, 0x63, 0x19, 0x1f, 0xc1, 0x0d, 0xe1,
-	0x9c, 0x24, 0x7a, 0x18, 0x1d, 0x0f, 0xf3, 0xb5, 0x88, 0xef, 0xc2, 0x7e, 0x29, 0x2a, 0x34, 0x94,
-	0xf4, 0xbd, 0x1d, 0x94, 0x3b, 0xad, 0xbe, 0x4a, 0xd4, 0xc9, 0xde, 0xfa, 0xb4, 0x17, 0xd9, 0x04,
-	0x8e, 0xb6, 0xe8, 0x29, 0x36, 0x1a, 0x39, 0xa3, 0x9d, 0xec, 0x4b, 0x46, 0xbf, 0xcb, 0x78, 0x05,
-	0x77, 0xb6, 0x8c, 0x37, 0x9a, 0x49, 0x73, 0x86, 0x5a, 0xef, 0x84, 0xc4, 0x30, 0x38, 0xd3, 0xaa,
-	0x0e, 0x0c, 0xbf, 0x8e, 0x0f, 0xa1, 0x4f, 0x2a, 0x74, 0xd6, 0x27, 0x95, 0x3d, 0x85, 0x43, 0x8f,
-	0x3c, 0xe5, 0x1c, 0x8d, 0x79, 0x8d, 0xb4, 0x83, 0x95, 0x02, 0x68, 0x34, 0xa4, 0x05, 0x27, 0x2c,
-	0x3d, 0xf1, 0x20, 0xef, 0x38, 0xd9, 0x14, 0xe2, 0x0e, 0xe7, 0x99, 0x66, 0x72, 0xf7, 0xcf, 0x25,
-	0x70, 0xb3, 0xf2, 0x07, 0x30, 0xb4, 0xb6, 0x91, 0x7f, 0x51, 0x72, 0x6c, 0xd5, 0xe7, 0x7f, 0xa0,
-	0xf0, 0x70, 0x4d, 0xcf, 0xd5, 0x79, 0x29, 0x64, 0x75, 0x2a, 0xa5, 0xb2, 0x92, 0x63, 0xd9, 0x49,
-	0x2c, 0xba, 0x92, 0xd8, 0x3d, 0x38, 0x50, 0x0d, 0x6a, 0x46, 0x6a, 0x73, 0xe1, 0x97, 0xda, 0x7d,
-	0x23, 0x6d, 0x5d, 0x84, 0x38, 0x07, 0x79, 0x50, 0x19, 0x0b, 0xa3, 0x12, 0x8a, 0x4c, 0xb5, 0x6a,
-	0x9a, 0x6b, 0x2e, 0xf1, 0x25, 0x64, 0xf3, 0xb2, 0xf8, 0x84, 0x9c, 0x66, 0xb6, 0x33, 0x5a, 0x51,
-	0x67, 0x2c, 0x5c, 0xce, 0x92, 0xd5, 0x9b, 0x6b, 0xf0, 0xeb, 0x4e, 0x1f, 0x7b, 0x57, 0xfa, 0x78,
-	0x00, 0x60, 0xc4, 0x77, 0xfc, 0x58, 0x2c, 0x08, 0x4d, 0x32, 0xf0, 0xf5, 0x86, 0xce, 0x99, 0x38,
-	0x23, 0x7b, 0x17, 0x02, 0x58, 0x97, 0xcc, 0xb1, 0x56, 0xed, 0x3a, 0x80, 0xff, 0x2b, 0x9b, 0x3d,
-	0x0a, 0xdc, 0x19, 0xd3, 0xac, 0x36, 0x6f, 0x9b, 0xd2, 0xcf, 0xfe, 0x7d, 0x18, 0x32, 0x4b, 0x73,
-	0xa5, 0x05, 0x2d, 0x02, 0x7b, 0x6b, 0x4c, 0x26, 0x3f, 0x97, 0x69, 0x74, 0xb1, 0x4c, 0xa3, 0xdf,
-	0xcb, 0x34, 0xfa, 0xb1, 0x4a, 0x7b, 0x17, 0xab, 0xb4, 0xf7, 0x6b, 0x95, 0xf6, 0x3e, 0x1c, 0x57,
-	0x82, 0xe6, 0xb6, 0x18, 0x71, 0x55, 0x8f, 0xdd, 0xf3, 0xe5, 0x4a, 0xc8, 0xed, 0xe2, 0x9b, 0x7f,
-	0xe7, 0xb4, 0x68, 0xd0, 0x14, 0xfb, 0xfe, 0x91, 0x3f, 0xfe, 0x13, 0x00, 0x00, 0xff, 0xff, 0xca,
-	0x0c, 0xac, 0xbc, 0x00, 0x04, 0x00, 0x00,
+	// 501 bytes of a gzipped FileDescriptorProto
+	0x1f, 0x8b, 0x08, 0x00, 0x00, 0x00, 0x00, 0x00, 0x02, 0xff, 0xac, 0x94, 0xcd, 0x6e, 0xd3, 0x40,
+	0x10, 0xc7, 0xe3, 0x34, 0xb4, 0xcd, 0x20, 0xf5, 0x60, 0x4a, 0x65, 0x21, 0xb0, 0x90, 0x4f, 0x3d,
+	0x25, 0x2a, 0x3c, 0x41, 0xa3, 0x00, 0x45, 0x1c, 0x08, 0xe6, 0x43, 0x82, 0x0b, 0xac, 0xd7, 0x53,
+	0x67, 0xa1, 0xde, 0x35, 0xfb, 0x61, 0x08, 0x4f, 0xc1, 0x63, 0x71, 0xec, 0x91, 0x23, 0x4a, 0x5e,
+	0x04, 0xed, 0x66, 0x9d, 0xb8, 0x11, 0x39, 0x00, 0xbd, 0xed, 0x7f, 0x76, 0xf3, 0xfb, 0x4f, 0x66,
+	0xc6, 0x03, 0x11, 0x53, 0x86, 0x0f, 0x0d, 0x61, 0xc3, 0xfa, 0x64, 0x88, 0x35, 0x72, 0xad, 0x06,
+	0x95, 0x14, 0x5a, 0x84, 0x37, 0xed, 0xcd, 0xc0, 0x10, 0x36, 0xa8, 0x4f, 0x92, 0xb7, 0x70, 0xeb,
+	0x91, 0xbd, 0x7c, 0x5a, 0x92, 0x02, 0x27, 0x26, 0xbb, 0x60, 0x6a, 0x8a, 0x79, 0x78, 0x08, 0x37,
+	0x98, 0x8d, 0x44, 0xc1, 0xfd, 0xe0, 0xb8, 0x9f, 0x2e, 0x45, 0x78, 0x04, 0xbb, 0x39, 0x2b, 0x50,
+	0xe9, 0xa8, 0xeb, 0xc2, 0x5e, 0xd9, 0xd7, 0xe2, 0x0b, 0x47, 0x19, 0xed, 0x2c, 0x5f, 0x3b, 0x91,
+	0x8c, 0xe0, 0x70, 0x8d, 0x1e, 0x63, 0x25, 0x91, 0x12, 0xbd, 0x95, 0xbd, 0x62, 0x74, 0xdb, 0x8c,
+	0x17, 0x70, 0x7b, 0xcd, 0x78, 0x25, 0x09, 0x57, 0xe7, 0x28, 0xe5, 0x56, 0x48, 0x08, 0xbd, 0x73,
+	0x29, 0x4a, 0xcf, 0x70, 0xe7, 0xf0, 0x00, 0xba, 0x5a, 0xf8, 0xcc, 0xba, 0x5a, 0x24, 0x8f, 0xe1,
+	0xc0, 0x21, 0x4f, 0x29, 0x45, 0xa5, 0x5e, 0xa2, 0xde, 0xc2, 0x8a, 0x01, 0x24, 0x2a, 0x2d, 0x19,
+	0xd5, 0x98, 0x3b, 0xe2, 0x7e, 0xda, 0x8a, 0x24, 0x63, 0x08, 0x5b, 0x9c, 0x27, 0x92, 0xf0, 0xed,
+	0x7f, 0x2e, 0x82, 0xbd, 0xc2, 0x3d, 0x40, 0x9f, 0x5a, 0x23, 0x37, 0x28, 0x29, 0xd6, 0xe2, 0xd3,
+	0x3f, 0x50, 0xa8, 0x2f, 0xd3, 0x99, 0xb8, 0xc8, 0x19, 0x2f, 0x4e, 0x39, 0x17, 0x86, 0x53, 0xcc,
+	0x5b, 0x1d, 0x0b, 0xae, 0x74, 0xec, 0x0e, 0xec, 0x8b, 0x0a, 0x25, 0xd1, 0xa2, 0x29, 0xf8, 0x4a,
+	0xdb, 0xdf, 0x70, 0x53, 0x66, 0xbe, 0x9d, 0xbd, 0xd4, 0xab, 0x84, 0xf8, 0x51, 0xf1, 0x26, 0x63,
+	0x29, 0xaa, 0xea, 0x9a, 0x2d, 0x3e, 0xfb, 0xde, 0x3c, 0xcf, 0x3e, 0x22, 0xd5, 0x13, 0xd3, 0x1a,
+	0xad, 0xa0, 0x35, 0x16, 0xb6, 0xcf, 0x9c, 0x94, 0x4d, 0x19, 0xdc, 0xb9, 0x95, 0xc7, 0xce, 0x95,
+	0x3c, 0xee, 0x01, 0x28, 0xf6, 0x0d, 0xdf, 0x67, 0x33, 0x8d, 0x2a, 0xea, 0x39, 0xbf, 0xbe, 0x8d,
+	0x8c, 0x6c, 0x20, 0x79, 0xe3, 0x1b, 0xb0, 0xb4, 0x4c, 0xb1, 0x14, 0xf5, 0xb2, 0x01, 0xff, 0x67,
+	0x9b, 0x7c, 0xf0, 0xdc, 0x67, 0x38, 0xb3, 0x05, 0x43, 0xe9, 0x46, 0x2d, 0x82, 0x3d, 0x65, 0x9c,
+	0x93, 0x27, 0x37, 0xf2, 0xcf, 0xf3, 0x6f, 0x8b, 0x28, 0xb1, 0x66, 0x8a, 0x09, 0xee, 0x4b, 0xb5,
+	0xd2, 0xc9, 0x19, 0x1c, 0x6d, 0x38, 0x34, 0xd9, 0xff, 0xa5, 0x4b, 0xf2, 0xc0, 0xe7, 0x3a, 0x21,
+	0x92, 0x94, 0xea, 0x75, 0x95, 0xbb, 0xef, 0xf4, 0x2e, 0xf4, 0x89, 0xd1, 0x53, 0x21, 0x99, 0x9e,
+	0x79, 0xce, 0x3a, 0x30, 0x1a, 0xfd, 0x98, 0xc7, 0xc1, 0xe5, 0x3c, 0x0e, 0x7e, 0xcd, 0xe3, 0xe0,
+	0xfb, 0x22, 0xee, 0x5c, 0x2e, 0xe2, 0xce, 0xcf, 0x45, 0xdc, 0x79, 0x77, 0x5c, 0x30, 0x3d, 0x35,
+	0xd9, 0x80, 0x8a, 0x72, 0x68, 0x57, 0x0d, 0x15, 0x8c, 0xaf, 0x0f, 0x5f, 0xdd, 0x4e, 0xd2, 0xb3,
+	0x0a, 0x55, 0xb6, 0xeb, 0x16, 0xd2, 0xc3, 0xdf, 0x01, 0x00, 0x00, 0xff, 0xff, 0x55, 0x38, 0x39,
+	0xb6, 0xac, 0x04, 0x00, 0x00,
 }
 
 func (m *EventImagePublished) Marshal() (dAtA []byte, err error) {
@@ -1118,6 +1237,85 @@ func (m *EventObjectRemoved) MarshalToSizedBuffer(dAtA []byte) (int, error) {
 	return len(dAtA) - i, nil
 }
 
+func (m *EventKeyHoldersSet) Marshal() (dAtA []byte, err error) {
+	size := m.Size()
+	dAtA = make([]byte, size)
+	n, err := m.MarshalToSizedBuffer(dAtA[:size])
+	if err != nil {
+		return nil, err
+	}
+	return dAtA[:n], nil
+}
+
+func (m *EventKeyHoldersSet) MarshalTo(dAtA []byte) (int, error) {
+	size := m.Size()
+	return m.MarshalToSizedBuffer(dAtA[:size])
+}
+
+func (m *EventKeyHoldersSet) MarshalToSizedBuffer(dAtA []byte) (int, error) {
+	i := len(dAtA)
+	_ = i
+	var l int
+	_ = l
+	if m.Revision != 0 {
+		i = encodeVarintEvents(dAtA, i, uint64(m.Revision))
+		i--
+		dAtA[i] = 0x18
+	}
+	if len(m.Owner) > 0 {
+		i -= len(m.Owner)
+		copy(dAtA[i:], m.Owner)
+		i = encodeVarintEvents(dAtA, i, uint64(len(m.Owner)))
+		i--
+		dAtA[i] = 0x12
+	}
+	if len(m.Subject) > 0 {
+		i -= len(m.Subject)
+		copy(dAtA[i:], m.Subject)
+		i = encodeVarintEvents(dAtA, i, uint64(len(m.Subject)))
+		i--
+		dAtA[i] = 0xa
+	}
+	return len(dAtA) - i, nil
+}
+
+func (m *EventKeyHoldersRemoved) Marshal() (dAtA []byte, err error) {
+	size := m.Size()
+	dAtA = make([]byte, size)
+	n, err := m.MarshalToSizedBuffer(dAtA[:size])
+	if err != nil {
+		return nil, err
+	}
+	return dAtA[:n], nil
+}
+
+func (m *EventKeyHoldersRemoved) MarshalTo(dAtA []byte) (int, error) {
+	size := m.Size()
+	return m.MarshalToSizedBuffer(dAtA[:size])
+}
+
+func (m *EventKeyHoldersRemoved) MarshalToSizedBuffer(dAtA []byte) (int, error) {
+	i := len(dAtA)
+	_ = i
+	var l int
+	_ = l
+	if len(m.Owner) > 0 {
+		i -= len(m.Owner)
+		copy(dAtA[i:], m.Owner)
+		i = encodeVarintEvents(dAtA, i, uint64(len(m.Owner)))
+		i--
+		dAtA[i] = 0x12
+	}
+	if len(m.Subject) > 0 {
+		i -= len(m.Subject)
+		copy(dAtA[i:], m.Subject)
+		i = encodeVarintEvents(dAtA, i, uint64(len(m.Subject)))
+		i--
+		dAtA[i] = 0xa
+	}
+	return len(dAtA) - i, nil
+}
+
 func (m *EventParamsUpdated) Marshal() (dAtA []byte, err error) {
 	size := m.Size()
 	dAtA = make([]byte, size)
@@ -1347,6 +1545,43 @@ func (m *EventObjectRemoved) Size() (n int) {
 		n += 1 + l + sovEvents(uint64(l))
 	}
 	l = len(m.Digest)
+	if l > 0 {
+		n += 1 + l + sovEvents(uint64(l))
+	}
+	return n
+}
+
+func (m *EventKeyHoldersSet) Size() (n int) {
+	if m == nil {
+		return 0
+	}
+	var l int
+	_ = l
+	l = len(m.Subject)
+	if l > 0 {
+		n += 1 + l + sovEvents(uint64(l))
+	}
+	l = len(m.Owner)
+	if l > 0 {
+		n += 1 + l + sovEvents(uint64(l))
+	}
+	if m.Revision != 0 {
+		n += 1 + sovEvents(uint64(m.Revision))
+	}
+	return n
+}
+
+func (m *EventKeyHoldersRemoved) Size() (n int) {
+	if m == nil {
+		return 0
+	}
+	var l int
+	_ = l
+	l = len(m.Subject)
+	if l > 0 {
+		n += 1 + l + sovEvents(uint64(l))
+	}
+	l = len(m.Owner)
 	if l > 0 {
 		n += 1 + l + sovEvents(uint64(l))
 	}
@@ -2663,6 +2898,253 @@ func (m *EventObjectRemoved) Unmarshal(dAtA []byte) error {
 				return io.ErrUnexpectedEOF
 			}
 			m.Digest = string(dAtA[iNdEx:postIndex])
+			iNdEx = postIndex
+		default:
+			iNdEx = preIndex
+			skippy, err := skipEvents(dAtA[iNdEx:])
+			if err != nil {
+				return err
+			}
+			if (skippy < 0) || (iNdEx+skippy) < 0 {
+				return ErrInvalidLengthEvents
+			}
+			if (iNdEx + skippy) > l {
+				return io.ErrUnexpectedEOF
+			}
+			iNdEx += skippy
+		}
+	}
+
+	if iNdEx > l {
+		return io.ErrUnexpectedEOF
+	}
+	return nil
+}
+func (m *EventKeyHoldersSet) Unmarshal(dAtA []byte) error {
+	l := len(dAtA)
+	iNdEx := 0
+	for iNdEx < l {
+		preIndex := iNdEx
+		var wire uint64
+		for shift := uint(0); ; shift += 7 {
+			if shift >= 64 {
+				return ErrIntOverflowEvents
+			}
+			if iNdEx >= l {
+				return io.ErrUnexpectedEOF
+			}
+			b := dAtA[iNdEx]
+			iNdEx++
+			wire |= uint64(b&0x7F) << shift
+			if b < 0x80 {
+				break
+			}
+		}
+		fieldNum := int32(wire >> 3)
+		wireType := int(wire & 0x7)
+		if wireType == 4 {
+			return fmt.Errorf("proto: EventKeyHoldersSet: wiretype end group for non-group")
+		}
+		if fieldNum <= 0 {
+			return fmt.Errorf("proto: EventKeyHoldersSet: illegal tag %d (wire type %d)", fieldNum, wire)
+		}
+		switch fieldNum {
+		case 1:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Subject", wireType)
+			}
+			var stringLen uint64
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowEvents
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				stringLen |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			intStringLen := int(stringLen)
+			if intStringLen < 0 {
+				return ErrInvalidLengthEvents
+			}
+			postIndex := iNdEx + intStringLen
+			if postIndex < 0 {
+				return ErrInvalidLengthEvents
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			m.Subject = string(dAtA[iNdEx:postIndex])
+			iNdEx = postIndex
+		case 2:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Owner", wireType)
+			}
+			var stringLen uint64
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowEvents
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				stringLen |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			intStringLen := int(stringLen)
+			if intStringLen < 0 {
+				return ErrInvalidLengthEvents
+			}
+			postIndex := iNdEx + intStringLen
+			if postIndex < 0 {
+				return ErrInvalidLengthEvents
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			m.Owner = string(dAtA[iNdEx:postIndex])
+			iNdEx = postIndex
+		case 3:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Revision", wireType)
+			}
+			m.Revision = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowEvents
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.Revision |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+		default:
+			iNdEx = preIndex
+			skippy, err := skipEvents(dAtA[iNdEx:])
+			if err != nil {
+				return err
+			}
+			if (skippy < 0) || (iNdEx+skippy) < 0 {
+				return ErrInvalidLengthEvents
+			}
+			if (iNdEx + skippy) > l {
+				return io.ErrUnexpectedEOF
+			}
+			iNdEx += skippy
+		}
+	}
+
+	if iNdEx > l {
+		return io.ErrUnexpectedEOF
+	}
+	return nil
+}
+func (m *EventKeyHoldersRemoved) Unmarshal(dAtA []byte) error {
+	l := len(dAtA)
+	iNdEx := 0
+	for iNdEx < l {
+		preIndex := iNdEx
+		var wire uint64
+		for shift := uint(0); ; shift += 7 {
+			if shift >= 64 {
+				return ErrIntOverflowEvents
+			}
+			if iNdEx >= l {
+				return io.ErrUnexpectedEOF
+			}
+			b := dAtA[iNdEx]
+			iNdEx++
+			wire |= uint64(b&0x7F) << shift
+			if b < 0x80 {
+				break
+			}
+		}
+		fieldNum := int32(wire >> 3)
+		wireType := int(wire & 0x7)
+		if wireType == 4 {
+			return fmt.Errorf("proto: EventKeyHoldersRemoved: wiretype end group for non-group")
+		}
+		if fieldNum <= 0 {
+			return fmt.Errorf("proto: EventKeyHoldersRemoved: illegal tag %d (wire type %d)", fieldNum, wire)
+		}
+		switch fieldNum {
+		case 1:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Subject", wireType)
+			}
+			var stringLen uint64
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowEvents
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				stringLen |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			intStringLen := int(stringLen)
+			if intStringLen < 0 {
+				return ErrInvalidLengthEvents
+			}
+			postIndex := iNdEx + intStringLen
+			if postIndex < 0 {
+				return ErrInvalidLengthEvents
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			m.Subject = string(dAtA[iNdEx:postIndex])
+			iNdEx = postIndex
+		case 2:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Owner", wireType)
+			}
+			var stringLen uint64
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowEvents
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				stringLen |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			intStringLen := int(stringLen)
+			if intStringLen < 0 {
+				return ErrInvalidLengthEvents
+			}
+			postIndex := iNdEx + intStringLen
+			if postIndex < 0 {
+				return ErrInvalidLengthEvents
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			m.Owner = string(dAtA[iNdEx:postIndex])
 			iNdEx = postIndex
 		default:
 			iNdEx = preIndex

@@ -19,6 +19,7 @@ func (g GenesisState) Validate() error {
 	}
 	for _, check := range []func() error{
 		g.validateImages, g.validateAccess, g.validateObjects, g.validateContents, g.validateHoldings,
+		g.validateKeyHolders,
 	} {
 		if err := check(); err != nil {
 			return ErrInvalidGenesis.Wrap(err.Error())

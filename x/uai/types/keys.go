@@ -23,4 +23,5 @@ var (
 	HoldingsPrefix       = collections.NewPrefix(8)
 	HoldingsByNodePrefix = collections.NewPrefix(9)
 	HoldingCountsPrefix  = collections.NewPrefix(10)
+	KeyHoldersPrefix     = collections.NewPrefix(11)
 )

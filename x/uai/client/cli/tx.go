@@ -48,7 +48,7 @@ func NewTxCmd() *cobra.Command {
 		SuggestionsMinimumDistance: 2,
 		RunE:                       client.ValidateCmd,
 	}
-	cmd.AddCommand(NewPublishImageCmd())
+	cmd.AddCommand(NewPublishImageCmd(), NewSetKeyHoldersCmd())
 	return cmd
 }
 
@@ -103,6 +103,49 @@ func ParseImage(cdc codec.JSONCodec, file []byte, publisher string) (*types.MsgP
 	return msg, types.NewImage(msg, 0).Validate()
 }
 
+// ExampleKeyHolders is a file that set-key-holders reads, of a key that the owner keeps alone.
+const ExampleKeyHolders = `{
+  "subject": "lease/isun1.../3",
+  "recipient": "age1...",
+  "threshold": 0,
+  "shares": [],
+  "commitments": []
+}`
+
+// NewSetKeyHoldersCmd says who holds a key, as a JSON file describes it.
+func NewSetKeyHoldersCmd() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "set-key-holders FILE",
+		Short: "Say who holds the key to an image or a lease of yours ('-' reads standard input)",
+		Long: `Say who holds the key to an image (image/PUBLISHER/NAME:TAG) or a lease (lease/TENANT/NUMBER) of yours.
+
+The file holds the recipient (an empty one removes the record) and either no shares, when you keep the key alone, or at most
+16 of {"node": {"operator", "number"}, "index", "sealed"}, the threshold and as many commitments, bytes in base64:
+
+` + ExampleKeyHolders,
+		Example: fmt.Sprintf("%s tx uai set-key-holders holders.json --from owner", version.AppName),
+		Args:    cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			clientCtx, err := client.GetClientTxContext(cmd)
+			if err != nil {
+				return err
+			}
+			file, err := readImageFile(cmd.InOrStdin(), args[0])
+			if err != nil {
+				return err
+			}
+			msg := new(types.MsgSetKeyHolders)
+			if err := clientCtx.Codec.UnmarshalJSON(file, msg); err != nil {
+				return fmt.Errorf("%s: %w", args[0], err)
+			}
+			msg.Owner = clientCtx.GetFromAddress().String()
+			return tx.GenerateOrBroadcastTxCLI(clientCtx, cmd.Flags(), msg)
+		},
+	}
+	flags.AddTxFlagsToCmd(cmd)
+	return cmd
+}
+
 func readImageFile(stdin io.Reader, name string) ([]byte, error) {
 	in := stdin
 	if name != "-" {
@@ -118,7 +161,7 @@ func readImageFile(stdin io.Reader, name string) ([]byte, error) {
 		return nil, err
 	}
 	if len(content) > maxImageFile {
-		return nil, fmt.Errorf("%s is longer than %d bytes: that is no description of an image", name, maxImageFile)
+		return nil, fmt.Errorf("%s is longer than %d bytes: that is no file for this", name, maxImageFile)
 	}
 	return content, nil
 }
