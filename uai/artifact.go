@@ -16,9 +16,9 @@ const (
 	// emptyType is what OCI gives manifests that have no configuration of
 	// their own; its content is "{}".
 	emptyType    types.MediaType = "application/vnd.oci.empty.v1+json"
-	emptyContent                 = "{}"
+	emptyContent string          = "{}"
 	// unknownOS is the platform of manifests that nobody runs.
-	unknownOS = "unknown"
+	unknownOS string = "unknown"
 )
 
 // isConfigType says whether a type is a UAI configuration's, of any version.

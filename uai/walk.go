@@ -185,7 +185,7 @@ func (t *treeWriter) setOwner(header *tar.Header, name string, info fs.FileInfo)
 // name.
 func (t *treeWriter) writeRegular(header *tar.Header, name string, info fs.FileInfo) (err error) {
 	if st, ok := info.Sys().(*syscall.Stat_t); ok && st.Nlink > 1 {
-		id := [2]uint64{uint64(st.Dev), st.Ino}
+		id := [2]uint64{st.Dev, st.Ino}
 		if first, ok := t.first[id]; ok {
 			header.Typeflag, header.Linkname = tar.TypeLink, first
 			return lost(t.archive.WriteHeader(header))

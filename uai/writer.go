@@ -82,7 +82,10 @@ func lockPath(ctx context.Context, path string, flags int) (*os.File, error) {
 		}
 		return file, nil
 	case <-ctx.Done():
-		go func() { <-locked; _ = file.Close() }()
+		go func() {
+			<-locked // then nobody waits for it any more
+			_ = file.Close()
+		}()
 		return nil, fmt.Errorf("waiting for another program that writes to %s: %w", path, ctx.Err())
 	}
 }

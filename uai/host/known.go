@@ -11,17 +11,17 @@ import (
 // known are services whose units start something that goes to the background
 // or hides the real program: how they start in a container.
 func (m *Machine) known(name string) []Service {
-	switch {
-	case name == "nginx":
+	switch name {
+	case "nginx":
 		return m.nginx()
-	case name == "postgresql":
+	case "postgresql":
 		return m.postgresql()
-	case name == "apache2":
+	case "apache2":
 		return []Service{{
 			Name: name, Command: "apache2ctl -D FOREGROUND", User: "www-data", Stop: "WINCH", From: "apache2",
 			runDirs: []string{"apache2", "lock/apache2"}, ports: []uint32{80},
 		}}
-	case name == "mariadb" || name == "mysql":
+	case "mariadb", "mysql":
 		program := "mysqld"
 		if m.exists("usr/sbin/mariadbd") {
 			program = "mariadbd"
@@ -29,7 +29,7 @@ func (m *Machine) known(name string) []Service {
 		return []Service{{
 			Name: name, Command: program, User: "mysql", From: name, runDirs: []string{"mysqld"}, state: []string{"/var/lib/mysql"},
 		}}
-	case name == "redis-server" || name == "redis":
+	case "redis-server", "redis":
 		return []Service{{
 			Name: "redis", Command: "redis-server /etc/redis/redis.conf --daemonize no --supervised no", User: "redis", From: name,
 			runDirs: []string{"redis"}, state: []string{"/var/lib/redis"},

@@ -12,10 +12,10 @@ import (
 	"github.com/cosmos/cosmos-sdk/crypto/keys/secp256k1"
 
 	"github.com/isuncoin/isuncoin/client/chain"
-	clientcloud "github.com/isuncoin/isuncoin/client/cloud"
 	"github.com/isuncoin/isuncoin/uai"
 	"github.com/isuncoin/isuncoin/worker/cloud"
 	"github.com/isuncoin/isuncoin/worker/cloud/blobs"
+	cloudclient "github.com/isuncoin/isuncoin/worker/cloud/client"
 	"github.com/isuncoin/isuncoin/worker/cloud/object"
 	"github.com/isuncoin/isuncoin/worker/cloud/peer"
 )
@@ -91,7 +91,7 @@ func treeSize(ctx context.Context, library cloud.Library, root uai.Digest) (int6
 }
 
 // nodeNames are for people and scripts.
-func nodeNames(nodes []clientcloud.Node) []string {
+func nodeNames(nodes []cloudclient.Node) []string {
 	names := make([]string, len(nodes))
 	for i, n := range nodes {
 		names[i] = n.ID.String()

@@ -12,7 +12,7 @@ import (
 	"strings"
 
 	"github.com/isuncoin/isuncoin/uai"
-	"github.com/isuncoin/isuncoin/uai/engine"
+	"github.com/isuncoin/isuncoin/worker/engine"
 )
 
 // prepare puts configuration, settings and sources together: the image that is

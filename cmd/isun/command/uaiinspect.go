@@ -121,8 +121,11 @@ func configFacts(c *uai.Config) [][2]string {
 	var image tenant.Image
 	publishedImage(c, &image)
 	facts := [][2]string{
-		{"description", c.Description}, {"licence", c.Licence}, {"demand", format.Demand(image.Demand.Proto())},
-		{"ports", ports(image.Ports)}, {"health", health(image.Health)},
+		{"description", c.Description},
+		{"licence", c.Licence},
+		{"demand", format.Demand(image.Demand.Proto())},
+		{"ports", ports(image.Ports)},
+		{"health", health(image.Health)},
 	}
 	for _, v := range c.Volumes {
 		facts = append(facts, [2]string{"volume", fmt.Sprintf("%s:%s:%s, %s", v.Name, v.Path, format.Bytes(v.SizeMiB<<20), or(v.Class, uai.VolumePersistent))})

@@ -9,11 +9,11 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/isuncoin/isuncoin/client/cloud"
 	"github.com/isuncoin/isuncoin/client/format"
 	"github.com/isuncoin/isuncoin/uai"
-	workercloud "github.com/isuncoin/isuncoin/worker/cloud"
+	"github.com/isuncoin/isuncoin/worker/cloud"
 	"github.com/isuncoin/isuncoin/worker/cloud/blobs"
+	cloudclient "github.com/isuncoin/isuncoin/worker/cloud/client"
 	"github.com/isuncoin/isuncoin/worker/cloud/fetch"
 )
 
@@ -106,7 +106,7 @@ func (s *session) pull(ctx context.Context, store *blobs.Store, root uai.Digest,
 	}
 	defer host.Close()
 	bar := s.transferBar("pulling")
-	tree, err := cloud.Pull(ctx, cloud.NewCatalogue(s.conn), host, store, root, fetch.Options{
+	tree, err := cloudclient.Pull(ctx, cloudclient.NewCatalogue(s.conn), host, store, root, fetch.Options{
 		Progress: func(p fetch.Progress) {
 			answer.SizeBytes, answer.FetchedBytes = p.Total, p.Remote
 			bar.set(p.Local+p.Remote, p.Total)
@@ -127,12 +127,12 @@ func contentsOf(store *blobs.Store) func(uai.Digest) (io.ReadCloser, int64, erro
 	return func(digest uai.Digest) (io.ReadCloser, int64, error) {
 		size, err := store.Stat(digest)
 		if err == nil {
-			var content workercloud.Content
+			var content cloud.Content
 			if content, err = store.Open(digest); err == nil {
 				return content, size, nil
 			}
 		}
-		if errors.Is(err, workercloud.ErrNotHeld) {
+		if errors.Is(err, cloud.ErrNotHeld) {
 			err = fmt.Errorf("%w: %w", uai.ErrNotFound, err)
 		}
 		return nil, 0, err

@@ -10,9 +10,9 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/isuncoin/isuncoin/client/chain"
-	clientcloud "github.com/isuncoin/isuncoin/client/cloud"
 	"github.com/isuncoin/isuncoin/client/tenant"
 	"github.com/isuncoin/isuncoin/uai"
+	cloudclient "github.com/isuncoin/isuncoin/worker/cloud/client"
 	"github.com/isuncoin/isuncoin/worker/cloud/peer"
 )
 
@@ -106,7 +106,7 @@ func (s *session) publishOnce(ctx context.Context, d described) (imageSent, erro
 
 // openPushed opens an image's blobs for nodes to read. An archive is unpacked
 // first: it cannot be read at several places at once.
-func openPushed(ctx context.Context, path string, digest uai.Digest) (*clientcloud.LayoutLibrary, func(), error) {
+func openPushed(ctx context.Context, path string, digest uai.Digest) (*cloudclient.LayoutLibrary, func(), error) {
 	info, err := os.Stat(path)
 	if err != nil {
 		return nil, nil, err
@@ -124,7 +124,7 @@ func openPushed(ctx context.Context, path string, digest uai.Digest) (*clientclo
 		}
 		path = dir
 	}
-	library, err := clientcloud.OpenLayout(path)
+	library, err := cloudclient.OpenLayout(path)
 	if err != nil {
 		remove()
 		return nil, nil, err
@@ -146,12 +146,12 @@ func unpackLayout(ctx context.Context, path string, digest uai.Digest, dir strin
 }
 
 // push has nodes hold a root that the library has.
-func (s *session) push(ctx context.Context, library *clientcloud.LayoutLibrary, root uai.Digest, replicas int) ([]clientcloud.Node, int64, error) {
+func (s *session) push(ctx context.Context, library *cloudclient.LayoutLibrary, root uai.Digest, replicas int) ([]cloudclient.Node, int64, error) {
 	size, err := treeSize(ctx, library, root)
 	if err != nil {
 		return nil, 0, err
 	}
-	catalogue := clientcloud.NewCatalogue(s.conn)
+	catalogue := cloudclient.NewCatalogue(s.conn)
 	if replicas == 0 {
 		if replicas, err = catalogue.Replicas(ctx); err != nil {
 			return nil, 0, err
@@ -166,7 +166,7 @@ func (s *session) push(ctx context.Context, library *clientcloud.LayoutLibrary, 
 	}
 	defer host.Close()
 	bar := newPushBar(s.transferBar("pushing"), size, replicas)
-	holders, err := clientcloud.Push{
+	holders, err := cloudclient.Push{
 		Root: root, Size: size, Replicas: replicas, Progress: bar.node, Poll: s.streams.Poll,
 	}.Do(ctx, catalogue, host)
 	bar.bar.clear()

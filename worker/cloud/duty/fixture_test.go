@@ -283,9 +283,11 @@ func (s source) Name() string { return string(s) }
 func (s source) Stat(context.Context, []uai.Digest) (map[uai.Digest]int64, error) {
 	return nil, errGone
 }
+
 func (s source) Outline(context.Context, uai.Digest) (cloud.Outline, error) {
 	return cloud.Outline{}, errGone
 }
+
 func (s source) Chunks(context.Context, uai.Digest, int, int) (io.ReadCloser, error) {
 	return nil, errGone
 }

@@ -13,10 +13,10 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
-	clientcloud "github.com/isuncoin/isuncoin/client/cloud"
 	"github.com/isuncoin/isuncoin/uai"
 	"github.com/isuncoin/isuncoin/worker/cloud"
 	"github.com/isuncoin/isuncoin/worker/cloud/blobs"
+	cloudclient "github.com/isuncoin/isuncoin/worker/cloud/client"
 	"github.com/isuncoin/isuncoin/worker/cloud/duty"
 	"github.com/isuncoin/isuncoin/worker/cloud/fetch"
 	"github.com/isuncoin/isuncoin/worker/cloud/peer"
@@ -159,11 +159,11 @@ func (n *Node) sources(ctx context.Context, root uai.Digest) ([]cloud.Source, er
 	}
 	var contacts []peer.Contact
 	for _, h := range holders {
-		if h.ID != n.cfg.ID && clientcloud.Alive(h.Status) {
+		if h.ID != n.cfg.ID && cloudclient.Alive(h.Status) {
 			contacts = append(contacts, peer.Contact{Agent: h.Agent, Addresses: h.Addresses})
 		}
 	}
-	return clientcloud.Connect(ctx, n.host, root, contacts)
+	return cloudclient.Connect(ctx, n.host, root, contacts)
 }
 
 // fetch is a duty.Fetch.

@@ -3,6 +3,7 @@ package peer
 import (
 	"context"
 	"fmt"
+
 	"github.com/libp2p/go-libp2p/core/network"
 
 	"github.com/isuncoin/isuncoin/worker/cloud"

@@ -1,6 +1,6 @@
-// Package cloud brings content into iSunCloud and out of it, for programs that
+// Package client brings content into iSunCloud and out of it, for programs that
 // are no node: they serve what they push, and pull what nodes hold.
-package cloud
+package client
 
 import "errors"
 
