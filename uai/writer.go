@@ -82,10 +82,8 @@ func lockPath(ctx context.Context, path string, flags int) (*os.File, error) {
 		}
 		return file, nil
 	case <-ctx.Done():
-		go func() {
-			<-locked // then nobody waits for it any more
-			_ = file.Close()
-		}()
+		// It is let go as soon as it is had.
+		go func() { _ = errors.Join(<-locked, file.Close()) }()
 		return nil, fmt.Errorf("waiting for another program that writes to %s: %w", path, ctx.Err())
 	}
 }
