@@ -97,7 +97,7 @@ func (d *Duty) letGo(ctx context.Context, root uai.Digest) error {
 // turn.
 func (d *Duty) balance(ctx context.Context, root blobs.Root, holders []Node, replicas int) (Invite, error) {
 	alive := slices.DeleteFunc(slices.Clone(holders), func(n Node) bool { return !n.alive() })
-	order(root.Digest, alive)
+	order(root.Digest, alive, nil)
 	place := rank(alive, d.Node)
 	now := d.Now()
 

@@ -333,6 +333,7 @@ func TestAPullAlsoTakesFromHolders(t *testing.T) {
 
 func TestManyNodesSettle(t *testing.T) {
 	w := newWorld(t, 40, 3)
+	w.step = 5 * time.Minute
 	const roots = 60
 	for i := range roots {
 		w.give(digestNumber(100+i), w.members[i%40])

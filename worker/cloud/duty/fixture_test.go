@@ -47,6 +47,7 @@ type world struct {
 	broken   error // what chain messages fail with
 	asked    int   // invitations
 	tenant   map[string]map[uai.Digest]bool
+	step     time.Duration // between two looks
 }
 
 // member is one node.
@@ -62,6 +63,7 @@ func newWorld(t *testing.T, nodes, replicas int) *world {
 	w := &world{
 		t: t, now: time.Unix(1_000_000, 0), replicas: replicas, refs: map[uai.Digest]uint64{},
 		holds: map[uai.Digest]map[sunstypes.NodeID]bool{}, tenant: map[string]map[uai.Digest]bool{},
+		step: time.Minute,
 	}
 	for i := range nodes {
 		w.add(operator[i%len(operator)], uint64(i+1))
@@ -105,11 +107,11 @@ func (w *world) give(root uai.Digest, members ...*member) {
 
 func treeOf(root uai.Digest) []cloud.Blob { return []cloud.Blob{{Digest: root, Size: treeSize}} }
 
-// pass lets time go by; every node looks at all its roots each minute.
+// pass lets time go by; every node looks at all its roots at each step.
 func (w *world) pass(d time.Duration) {
 	for end := w.now.Add(d); w.now.Before(end); {
 		w.mu.Lock()
-		w.now = w.now.Add(time.Minute)
+		w.now = w.now.Add(w.step)
 		w.mu.Unlock()
 		for _, m := range w.members {
 			if m.up {

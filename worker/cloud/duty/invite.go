@@ -1,8 +1,6 @@
 package duty
 
 import (
-	"bytes"
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -124,10 +122,7 @@ func (d *Duty) candidates(ctx context.Context, root uai.Digest, holders []Node) 
 			rank(holders, n.ID) >= 0
 	})
 	d.mu.Unlock()
-	slices.SortFunc(nodes, func(a, b Node) int {
-		return cmp.Or(cmp.Compare(operators[a.ID.Operator], operators[b.ID.Operator]),
-			bytes.Compare(weight(root, a.ID), weight(root, b.ID)))
-	})
+	order(root, nodes, func(n Node) int { return operators[n.ID.Operator] })
 	return nodes, nil
 }
 

@@ -2,6 +2,7 @@ package duty
 
 import (
 	"bytes"
+	"cmp"
 	"crypto/sha256"
 	"slices"
 
@@ -16,9 +17,25 @@ func weight(root uai.Digest, id sunstypes.NodeID) []byte {
 	return sum[:]
 }
 
-// order sorts nodes by their place for a root.
-func order(root uai.Digest, nodes []Node) {
-	slices.SortFunc(nodes, func(a, b Node) int { return bytes.Compare(weight(root, a.ID), weight(root, b.ID)) })
+// order sorts nodes by their place for a root. Those that first puts lower,
+// which may be nil, come before all others.
+func order(root uai.Digest, nodes []Node, first func(Node) int) {
+	type key struct {
+		first  int
+		weight []byte
+	}
+	keys := make(map[sunstypes.NodeID]key, len(nodes))
+	for _, n := range nodes {
+		k := key{weight: weight(root, n.ID)}
+		if first != nil {
+			k.first = first(n)
+		}
+		keys[n.ID] = k
+	}
+	slices.SortFunc(nodes, func(a, b Node) int {
+		x, y := keys[a.ID], keys[b.ID]
+		return cmp.Or(cmp.Compare(x.first, y.first), bytes.Compare(x.weight, y.weight))
+	})
 }
 
 // rank is a node's place among others, or -1.

@@ -189,7 +189,7 @@ func TestASlowRequestLosesItsStream(t *testing.T) {
 }
 
 func TestSlowReadersHoldNeitherMemoryNorSlots(t *testing.T) {
-	large := content(256 * piece) // 16 MiB
+	large := content(128 * piece) // 8 MiB
 	h := newPeer(t, newShelf(large))
 	var before, during runtime.MemStats
 	runtime.GC()
@@ -198,12 +198,12 @@ func TestSlowReadersHoldNeitherMemoryNorSlots(t *testing.T) {
 		from := newTenant(t, nil)
 		for range readsEach {
 			s := rawStream(t, from, h, protocolCloud)
-			require.NoError(t, writeMessage(s, request{Op: opChunks, Digests: []uai.Digest{digestOf(large)}, Count: 256}))
+			require.NoError(t, writeMessage(s, request{Op: opChunks, Digests: []uai.Digest{digestOf(large)}, Count: 128}))
 		}
 	}
 	require.Eventually(t, func() bool { return h.config.Library.(*shelf).reads.Load() == 3*readsEach }, waitLong, time.Millisecond)
 	runtime.ReadMemStats(&during)
-	require.Less(t, int64(during.HeapAlloc)-int64(before.HeapAlloc), int64(64<<20), "for 768 MiB that were asked for")
+	require.Less(t, int64(during.HeapAlloc)-int64(before.HeapAlloc), int64(64<<20), "for 384 MiB that were asked for")
 	require.Eventually(t, h.idle, waitLong, 5*time.Millisecond, "who does not read loses the stream")
 	requireServes(t, h, large)
 }
