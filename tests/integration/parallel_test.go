@@ -1,6 +1,7 @@
 package integration_test
 
 import (
+	"fmt"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -100,7 +101,11 @@ var crowdCases = []struct {
 		return m.each("operator", func(i int) sdk.Msg { return m.agentGrant(nth("operator", i), nth("new", i)) })
 	}},
 	{"publishes by as many publishers", true, func(m *market) [][]byte {
-		return m.each("publisher", func(i int) sdk.Msg { return publication(m.Chain, nth("publisher", i), "app", 0) })
+		return m.each("publisher", func(i int) sdk.Msg {
+			msg := publication(m.Chain, nth("publisher", i), "app", 0)
+			msg.Digest = fmt.Sprintf("sha256:%064x", i+1) // equal contents share a count of references
+			return msg
+		})
 	}},
 	{"deprecations", true, func(m *market) [][]byte {
 		m.mustRun(m.each("publisher", func(i int) sdk.Msg { return publication(m.Chain, nth("publisher", i), "app", 0) })...)
