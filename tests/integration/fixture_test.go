@@ -3,6 +3,7 @@
 package integration_test
 
 import (
+	"bytes"
 	"crypto/sha256"
 	"fmt"
 	"testing"
@@ -60,6 +61,16 @@ func publication(c *chain.Chain, publisher, name string, royalty uint64) *uaityp
 		Digest: fmt.Sprintf("sha256:%x", sha256.Sum256([]byte(name))), SizeBytes: 1 << 20,
 		Platforms: []string{"linux/amd64"}, Demand: sunstypes.Demand{GeneralMilliSuns: 1000},
 		Licence: "MIT", Royalty: royalty,
+	}
+}
+
+// keyHolders leaves the key to a subject with one node.
+func keyHolders(owner, subject string, node sunstypes.NodeID) *uaitypes.MsgSetKeyHolders {
+	return &uaitypes.MsgSetKeyHolders{
+		Owner: owner, Subject: subject, Threshold: 1,
+		Recipient:   "age1ql3z7hjy54pw3hyww5ayyfg7zqgvc7w3j2elw8zmrj2kg5sfn9aqmcac8p",
+		Shares:      []uaitypes.KeyShare{{Node: node, Index: 1, Sealed: []byte("sealed")}},
+		Commitments: [][]byte{bytes.Repeat([]byte{7}, uaitypes.CommitmentBytes)},
 	}
 }
 

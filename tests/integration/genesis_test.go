@@ -3,7 +3,9 @@ package integration_test
 import (
 	"context"
 	"encoding/json"
+	"maps"
 	"regexp"
+	"slices"
 	"testing"
 	"time"
 
@@ -163,25 +165,30 @@ func TestImportedChainGoesOnAlike(t *testing.T) {
 		other.CheckInvariants()
 	}
 	v.CheckInvariants()
-	requireSameState(t, v.Export(false), v.twins[0].Export(false), nil)
-	requireSameState(t, v.Export(false), v.twins[1].Export(false), ourModules)
+	requireSameState(t, v.Export(false), v.twins[0].Export(false), nil, unbondingIDs)
+	requireSameState(t, v.Export(false), v.twins[1].Export(false), ourModules, heights)
 }
+
+// unbondingIDs begin at 1 again in an imported chain: x/staking does not export how far it has counted.
+var unbondingIDs = regexp.MustCompile(`"unbonding_id":"\d+"`)
 
 // heights are what a chain that begins at height 1 again counts differently.
 var heights = regexp.MustCompile(`"(height|queued_height|published_height)":"\d+"`)
 
-// requireSameState compares modules of two exports byte for byte; all of them unless some are named, for which heights do
-// not count.
-func requireSameState(t *testing.T, want, got *genutiltypes.AppGenesis, modules []string) {
+// requireSameState compares modules of two exports byte for byte, all of them unless some are named, but for what is
+// ignored.
+func requireSameState(t *testing.T, want, got *genutiltypes.AppGenesis, modules []string, ignored ...*regexp.Regexp) {
 	t.Helper()
 	wanted, gotten := chain.State(t, want), chain.State(t, got)
-	plain := func(raw json.RawMessage) string { return compact(t, raw) }
-	if modules == nil {
-		for name := range wanted {
-			modules = append(modules, name)
+	plain := func(raw json.RawMessage) string {
+		text := compact(t, raw)
+		for _, ignore := range ignored {
+			text = ignore.ReplaceAllString(text, "")
 		}
-	} else {
-		plain = func(raw json.RawMessage) string { return heights.ReplaceAllString(compact(t, raw), "") }
+		return text
+	}
+	if modules == nil {
+		modules = slices.Collect(maps.Keys(wanted))
 	}
 	for _, name := range modules {
 		if a, b := plain(wanted[name]), plain(gotten[name]); a != b {

@@ -260,14 +260,7 @@ func (b *busy) imageMessages() []signedMsg {
 		}, "agent"},
 		{&uaitypes.MsgPutObject{Owner: owner, Name: "backups/db", Digest: publish.Digest, SizeBytes: 1}, "publisher"},
 		{&uaitypes.MsgRemoveObject{Owner: owner, Name: "kept"}, "publisher"},
-		{&uaitypes.MsgSetKeyHolders{
-			Owner: owner, Subject: "image/" + b.image("api"), Threshold: 1,
-			Recipient: "age1ql3z7hjy54pw3hyww5ayyfg7zqgvc7w3j2elw8zmrj2kg5sfn9aqmcac8p",
-			Shares: []uaitypes.KeyShare{{
-				Node: sunstypes.NewNodeID(b.Address("operator"), 1), Index: 1, Sealed: []byte("sealed"),
-			}},
-			Commitments: [][]byte{bytes.Repeat([]byte{7}, uaitypes.CommitmentBytes)},
-		}, "publisher"},
+		{keyHolders(owner, "image/"+b.image("api"), sunstypes.NewNodeID(b.Address("operator"), 1)), "publisher"},
 	}
 }
 

@@ -1,7 +1,9 @@
 package integration_test
 
 import (
+	"bytes"
 	"fmt"
+	"slices"
 	"testing"
 	"time"
 
@@ -18,6 +20,7 @@ import (
 	audittypes "github.com/isuncoin/isuncoin/x/audit/types"
 	leasetypes "github.com/isuncoin/isuncoin/x/lease/types"
 	sunstypes "github.com/isuncoin/isuncoin/x/suns/types"
+	uaitypes "github.com/isuncoin/isuncoin/x/uai/types"
 )
 
 // bigReplicas run on the town's big node: more than an eviction moves in two blocks.
@@ -41,6 +44,7 @@ func fullTown(t *testing.T, seed int64) *town {
 	v.slowDown()
 	v.failStarts()
 	v.failItems()
+	v.keepThings()
 	v.flood(big)
 	v.CheckInvariants()
 	return v
@@ -91,6 +95,44 @@ func (v *town) civics() {
 	v.queue("tenant2", stakingtypes.NewMsgUndelegate(who, validator(0), stake.SubAmount(stake.Amount.QuoRaw(2))),
 		stakingtypes.NewMsgBeginRedelegate(who, validator(0), validator(1), stake.SubAmount(stake.Amount.QuoRaw(2))))
 	v.block(time.Second)
+}
+
+// keepThings has the big node hold content for the network, keep a key and save what runs on it.
+func (v *town) keepThings() {
+	v.T.Helper()
+	big := v.nodes[townNodes]
+	node := sunstypes.NewNodeID(v.Address(big.operator), big.number)
+	agent, publisher, tenant := v.Address(big.agent).String(), v.Address("publisher").String(), v.Address("tenant").String()
+	image := publication(v.Chain, "publisher", "kept", 0)
+	v.queue(big.agent,
+		&sunstypes.MsgCheckIn{Agent: agent},
+		&sunstypes.MsgSetContact{Agent: agent, EncryptionKey: bytes.Repeat([]byte{9}, sunstypes.EncryptionKeyBytes)},
+		&uaitypes.MsgAnnounceHolding{Agent: agent, Digests: []string{image.Digest}},
+	)
+	v.queue("publisher", image,
+		&uaitypes.MsgSetAccess{
+			Owner: publisher, Image: publisher + "/" + image.Name + ":1", Restricted: true, Grant: []string{tenant},
+		},
+		&uaitypes.MsgPutObject{Owner: publisher, Name: "results", Digest: image.Digest, SizeBytes: image.SizeBytes},
+	)
+	v.block(time.Second)
+	v.queue("publisher", keyHolders(publisher, "image/"+publisher+"/"+image.Name+":1", node))
+	v.block(time.Second)
+	p, err := v.App.LeaseKeeper.Placements.Get(v.Ctx(), v.runningPlacement())
+	require.NoError(v.T, err)
+	worker := v.nodeOf(p)
+	v.queue(worker.agent, &leasetypes.MsgRecordSnapshot{
+		Agent: v.Address(worker.agent).String(), Placement: p.ID, Digest: image.Digest, SizeBytes: image.SizeBytes, TakenMs: p.StartedMs,
+	})
+	v.block(time.Second)
+}
+
+// nodeOf is the node that a placement is on.
+func (v *town) nodeOf(p leasetypes.Placement) *townNode {
+	v.T.Helper()
+	i := slices.IndexFunc(v.nodes, func(n *townNode) bool { return sunstypes.NewNodeID(v.Address(n.operator), n.number) == p.Node })
+	require.GreaterOrEqual(v.T, i, 0, "node %s", p.Node)
+	return v.nodes[i]
 }
 
 // setLease changes the params of x/lease behind governance's back.
