@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 
+	sdk "github.com/cosmos/cosmos-sdk/types"
 	"github.com/cosmos/cosmos-sdk/types/query"
 
 	"github.com/isuncoin/isuncoin/client/chain"
@@ -25,8 +26,10 @@ type Image struct {
 	// Royalty is in uisc per hour.
 	Royalty   uint64 `json:"royalty_uisc,string"`
 	Reference string `json:"reference,omitempty"`
-	Status    string `json:"status"`
-	Height    int64  `json:"height"`
+	// Restricted images may be ordered by their owner, and by whom the owner granted it, alone.
+	Restricted bool   `json:"restricted,omitempty"`
+	Status     string `json:"status"`
+	Height     int64  `json:"height"`
 }
 
 // Port is what an image listens on.
@@ -97,8 +100,9 @@ func (c *Client) Images(ctx context.Context, publisher, owner string, limit int)
 	return images, err
 }
 
-// Publish publishes an image under the signer's address; its Image and Owner do not count. It gives the image's name.
-func (c *Client) Publish(ctx context.Context, name, tag string, image Image) (Sent, string, error) {
+// Publish publishes an image under the signer's address; its Image and Owner do not count. It gives the image's name. Other
+// messages go with it: the chain takes all or none.
+func (c *Client) Publish(ctx context.Context, name, tag string, image Image, also ...sdk.Msg) (Sent, string, error) {
 	publisher, err := c.Address()
 	if err != nil {
 		return Sent{}, "", err
@@ -107,7 +111,7 @@ func (c *Client) Publish(ctx context.Context, name, tag string, image Image) (Se
 	if err := uaitypes.NewImage(msg, 0).Validate(); err != nil {
 		return Sent{}, "", err
 	}
-	result, err := c.send(ctx, msg)
+	result, err := c.send(ctx, append([]sdk.Msg{msg}, also...)...)
 	if err != nil {
 		return Sent{}, "", fmt.Errorf("publishing %s:%s: %w", name, tag, err)
 	}
@@ -131,6 +135,7 @@ func (i Image) publish(publisher, name, tag string) *uaitypes.MsgPublishImage {
 	msg := &uaitypes.MsgPublishImage{
 		Publisher: publisher, Name: name, Tag: tag, Digest: i.Digest, SizeBytes: i.SizeBytes, Platforms: i.Platforms,
 		Demand: i.Demand.Proto(), Licence: i.Licence, Royalty: i.Royalty, Reference: i.Reference,
+		Restricted: i.Restricted,
 	}
 	for _, p := range i.Ports {
 		msg.Ports = append(msg.Ports, uaitypes.Port{Name: p.Name, Protocol: p.Protocol, ContainerPort: p.ContainerPort})
@@ -151,7 +156,7 @@ func newImage(i uaitypes.Image) Image {
 	view := Image{
 		Image: i.Ref(), Owner: i.Owner, Digest: i.Digest, SizeBytes: i.SizeBytes, Platforms: i.Platforms,
 		Demand: newDemand(i.Demand), Licence: i.Licence, Royalty: i.Royalty, Reference: i.Reference,
-		Status: statusName(i.Status.String()), Height: i.PublishedHeight,
+		Restricted: i.Restricted, Status: statusName(i.Status.String()), Height: i.PublishedHeight,
 		Ports: make([]Port, 0, len(i.Ports)), Volumes: make([]Volume, 0, len(i.Volumes)),
 	}
 	for _, p := range i.Ports {

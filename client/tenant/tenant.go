@@ -117,12 +117,12 @@ func (c *Client) ImageRef(s string) (string, error) {
 	return id.String(), nil
 }
 
-// send signs and sends one message.
-func (c *Client) send(ctx context.Context, msg sdk.Msg) (chain.TxResult, error) {
+// send signs and sends messages in one transaction.
+func (c *Client) send(ctx context.Context, msgs ...sdk.Msg) (chain.TxResult, error) {
 	if c.signer == nil {
 		return chain.TxResult{}, ErrNoSigner
 	}
-	return c.sender.Send(ctx, c.signer, []sdk.Msg{msg}, chain.Options{})
+	return c.sender.Send(ctx, c.signer, msgs, chain.Options{})
 }
 
 // clock is the chain clock, in milliseconds.

@@ -3,6 +3,7 @@
 package tenanttest
 
 import (
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -33,7 +34,11 @@ type Market struct {
 	leases []*lease
 	images []uaitypes.Image
 	nodes  []sunstypes.NodeInfo
-	offers []leasetypes.Offer
+	// contacts of nodes, holders of keys and grants, as the chain would have them.
+	contacts   []sunstypes.Contact
+	keyHolders map[string]uaitypes.KeyHolders
+	grants     map[string][]string
+	offers     []leasetypes.Offer
 	// endpoints are those of every placement that runs.
 	endpoints []leasetypes.Endpoint
 	// status that new leases get instead of running.
@@ -53,7 +58,9 @@ type lease struct {
 // New starts a market with one RPC node; it ends with the test.
 func New(t testing.TB) *Market {
 	t.Helper()
-	m := &Market{Chain: chaintest.NewChain("isun-test")}
+	m := &Market{
+		Chain: chaintest.NewChain("isun-test"), keyHolders: map[string]uaitypes.KeyHolders{}, grants: map[string][]string{},
+	}
 	leasetypes.RegisterQueryServer(m.Chain, &leaseQueries{market: m})
 	sunstypes.RegisterQueryServer(m.Chain, &sunsQueries{market: m})
 	uaitypes.RegisterQueryServer(m.Chain, &uaiQueries{market: m})
@@ -78,6 +85,13 @@ func (m *Market) AddNode(node sunstypes.NodeInfo) {
 		Node: node.Node.ID, HourPrice: node.Node.AskPrice, AskPrice: node.Node.AskPrice, MilliSuns: 1_000,
 		Country: node.Node.Country, Architecture: node.Node.Architecture,
 	})
+}
+
+// AddContact has a node take part in iSunCloud.
+func (m *Market) AddContact(contact sunstypes.Contact) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.contacts = append(m.contacts, contact)
 }
 
 // SetEndpoints says where running placements are reached.
@@ -155,9 +169,41 @@ func (m *Market) handle(msg sdk.Msg) (proto.Message, []proto.Message, error) {
 		return &uaitypes.MsgPublishImageResponse{Image: image.Ref()}, nil, nil
 	case *uaitypes.MsgDeprecateImage:
 		return &uaitypes.MsgDeprecateImageResponse{}, nil, nil
+	case *uaitypes.MsgSetAccess:
+		return m.setAccess(msg)
+	case *uaitypes.MsgSetKeyHolders:
+		return m.setKeyHolders(msg)
 	default:
 		return nil, nil, sdkerrors.ErrUnknownRequest.Wrapf("%T", msg)
 	}
+}
+
+func (m *Market) setAccess(msg *uaitypes.MsgSetAccess) (proto.Message, []proto.Message, error) {
+	for i, image := range m.images {
+		if image.Ref() != msg.Image {
+			continue
+		}
+		if image.Owner != msg.Owner {
+			return nil, nil, uaitypes.ErrNotOwner.Wrap(msg.Image)
+		}
+		m.images[i].Restricted = msg.Restricted
+		granted := slices.DeleteFunc(m.grants[msg.Image], func(a string) bool { return slices.Contains(msg.Revoke, a) })
+		m.grants[msg.Image] = append(granted, msg.Grant...)
+		return &uaitypes.MsgSetAccessResponse{}, nil, nil
+	}
+	return nil, nil, uaitypes.ErrImageNotFound.Wrap(msg.Image)
+}
+
+func (m *Market) setKeyHolders(msg *uaitypes.MsgSetKeyHolders) (proto.Message, []proto.Message, error) {
+	holders := uaitypes.KeyHolders{
+		Subject: msg.Subject, Owner: msg.Owner, Recipient: msg.Recipient, Threshold: msg.Threshold, Shares: msg.Shares,
+		Commitments: msg.Commitments, Revision: m.keyHolders[msg.Subject].Revision + 1,
+	}
+	if err := holders.Validate(); err != nil {
+		return nil, nil, err
+	}
+	m.keyHolders[msg.Subject] = holders
+	return &uaitypes.MsgSetKeyHoldersResponse{}, nil, nil
 }
 
 // heightLocked is a block's height; the chain calls handle while it makes one.

@@ -2,6 +2,7 @@ package tenanttest
 
 import (
 	"context"
+	"slices"
 
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
@@ -102,6 +103,37 @@ func (q *sunsQueries) Nodes(_ context.Context, req *sunstypes.QueryNodesRequest)
 	return res, nil
 }
 
+// Node finds one.
+func (q *sunsQueries) Node(_ context.Context, req *sunstypes.QueryNodeRequest) (*sunstypes.QueryNodeResponse, error) {
+	q.market.mu.Lock()
+	defer q.market.mu.Unlock()
+	for _, n := range q.market.nodes {
+		if n.Node.ID == (sunstypes.NodeID{Operator: req.Operator, Number: req.Number}) {
+			return &sunstypes.QueryNodeResponse{Node: n}, nil
+		}
+	}
+	return nil, sunstypes.ErrNodeNotFound.Wrapf("%s/%d", req.Operator, req.Number)
+}
+
+// Contact finds one.
+func (q *sunsQueries) Contact(_ context.Context, req *sunstypes.QueryContactRequest) (*sunstypes.QueryContactResponse, error) {
+	q.market.mu.Lock()
+	defer q.market.mu.Unlock()
+	for _, c := range q.market.contacts {
+		if c.Node == (sunstypes.NodeID{Operator: req.Operator, Number: req.Number}) {
+			return &sunstypes.QueryContactResponse{Contact: c}, nil
+		}
+	}
+	return nil, sunstypes.ErrContactNotFound.Wrapf("%s/%d", req.Operator, req.Number)
+}
+
+// Contacts lists all.
+func (q *sunsQueries) Contacts(context.Context, *sunstypes.QueryContactsRequest) (*sunstypes.QueryContactsResponse, error) {
+	q.market.mu.Lock()
+	defer q.market.mu.Unlock()
+	return &sunstypes.QueryContactsResponse{Contacts: slices.Clone(q.market.contacts)}, nil
+}
+
 type uaiQueries struct {
 	uaitypes.UnimplementedQueryServer
 	market *Market
@@ -130,4 +162,27 @@ func (q *uaiQueries) Images(_ context.Context, req *uaitypes.QueryImagesRequest)
 		}
 	}
 	return res, nil
+}
+
+// Access says who may order an image.
+func (q *uaiQueries) Access(_ context.Context, req *uaitypes.QueryAccessRequest) (*uaitypes.QueryAccessResponse, error) {
+	q.market.mu.Lock()
+	defer q.market.mu.Unlock()
+	for _, i := range q.market.images {
+		if i.Ref() == req.Image {
+			return &uaitypes.QueryAccessResponse{Restricted: i.Restricted, Grantees: slices.Clone(q.market.grants[req.Image])}, nil
+		}
+	}
+	return nil, uaitypes.ErrImageNotFound.Wrap(req.Image)
+}
+
+// KeyHolders says who holds the key to a subject.
+func (q *uaiQueries) KeyHolders(_ context.Context, req *uaitypes.QueryKeyHoldersRequest) (*uaitypes.QueryKeyHoldersResponse, error) {
+	q.market.mu.Lock()
+	defer q.market.mu.Unlock()
+	holders, ok := q.market.keyHolders[req.Subject]
+	if !ok {
+		return nil, uaitypes.ErrKeyHoldersNotFound.Wrap(req.Subject)
+	}
+	return &uaitypes.QueryKeyHoldersResponse{KeyHolders: holders}, nil
 }

@@ -67,23 +67,13 @@ func (c *Catalogue) Replicas(ctx context.Context) (int, error) {
 // Candidates are active nodes that say how they are reached, at most 1,000.
 func (c *Catalogue) Candidates(ctx context.Context) ([]Node, error) {
 	var nodes []Node
-	page := &query.PageRequest{Limit: pageSize}
-	for len(nodes) < mostCandidates {
-		res, err := c.conn.Suns().Contacts(ctx, &sunstypes.QueryContactsRequest{Pagination: page})
-		if err != nil {
-			return nil, fmt.Errorf("contacts: %w", err)
+	err := c.contacts(ctx, func(contact sunstypes.Contact) bool {
+		if len(contact.Addresses) > 0 {
+			nodes = append(nodes, Node{ID: contact.Node, Contact: peer.Contact{Addresses: contact.Addresses}})
 		}
-		for _, contact := range res.Contacts {
-			if len(contact.Addresses) > 0 {
-				nodes = append(nodes, Node{ID: contact.Node, Contact: peer.Contact{Addresses: contact.Addresses}})
-			}
-		}
-		if res.Pagination == nil || len(res.Pagination.NextKey) == 0 {
-			break
-		}
-		page = &query.PageRequest{Key: res.Pagination.NextKey, Limit: pageSize}
-	}
-	return nodes, nil
+		return len(nodes) < mostCandidates
+	})
+	return nodes, err
 }
 
 // Agent completes a candidate with its agent, whom a connection must prove to be; ok is false for one that is not active.
