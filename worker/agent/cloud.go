@@ -1,12 +1,16 @@
 package agent
 
 import (
+	"fmt"
 	"net/netip"
+	"path/filepath"
 	"strings"
+	"syscall"
 
 	"github.com/isuncoin/isuncoin/worker/chain"
 	"github.com/isuncoin/isuncoin/worker/cloud/node"
 	"github.com/isuncoin/isuncoin/worker/cloud/vault"
+	"github.com/isuncoin/isuncoin/worker/images"
 	"github.com/isuncoin/isuncoin/worker/sender"
 )
 
@@ -31,11 +35,38 @@ func openCloud(p parts, client *chain.Client, send *sender.Sender) (*node.Node, 
 	}
 	return node.Open(node.Config{
 		Dir: p.home.Cloud(p.cfg), LimitBytes: limit << 20,
-		ID: p.node.ID(), Key: p.key.Private().Key, EncryptionKey: key.Public(),
+		ID: p.node.ID(), Key: p.key.Private().Key, EncryptionKey: key,
 		Listen: listen, Announce: p.cfg.Cloud.Announce, Private: isPrivate(published),
 		UploadMbps: p.cfg.Cloud.UploadMbps, Registry: p.cfg.Cloud.Registry,
 		Chain: chain.NewCloud(client, send, p.node.Agent), Log: p.log,
 	})
+}
+
+// configureImages says where images come from, and who gives the keys of
+// private ones; cloud is nil if this machine has no part in it.
+func configureImages(p parts, cloud *node.Node) (images.Config, error) {
+	most, err := mostImageBytes(p.home.Data(p.cfg))
+	if err != nil {
+		return images.Config{}, err
+	}
+	config := images.Config{
+		Layouts: p.cfg.Images.Layouts, StateFile: filepath.Join(string(p.home), "images.json"),
+		NoPull: !p.cfg.Images.Registries, MaxBytes: most, Logger: p.log,
+	}
+	if cloud != nil {
+		config.Cloud, config.Keys = cloud, cloud
+	}
+	return config, nil
+}
+
+// mostImageBytes is half of the disk of a folder: an image lies there as it
+// was sent and unpacked.
+func mostImageBytes(dir string) (int64, error) {
+	var disk syscall.Statfs_t
+	if err := syscall.Statfs(dir, &disk); err != nil {
+		return 0, fmt.Errorf("size of the disk of %s: %w", dir, err)
+	}
+	return int64(disk.Blocks) * disk.Bsize / 2, nil
 }
 
 // onLoopback listens on this machine alone where tenants are told of nothing

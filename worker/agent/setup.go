@@ -24,6 +24,7 @@ import (
 	"github.com/isuncoin/isuncoin/worker/bench"
 	"github.com/isuncoin/isuncoin/worker/bootclock"
 	"github.com/isuncoin/isuncoin/worker/chain"
+	"github.com/isuncoin/isuncoin/worker/cloud/vault"
 	"github.com/isuncoin/isuncoin/worker/config"
 	"github.com/isuncoin/isuncoin/worker/control"
 	"github.com/isuncoin/isuncoin/worker/identity"
@@ -148,13 +149,12 @@ func run(ctx context.Context, p parts) error {
 	if err != nil {
 		return fmt.Errorf("iSunCloud: %w", err)
 	}
-	imageConfig := images.Config{
-		Layouts: p.cfg.Images.Layouts, StateFile: filepath.Join(string(p.home), "images.json"),
-		NoPull: !p.cfg.Images.Registries, Logger: p.log,
-	}
 	if cloud != nil {
 		defer cloud.Close()
-		imageConfig.Cloud = cloud
+	}
+	imageConfig, err := configureImages(p, cloud)
+	if err != nil {
+		return err
 	}
 	store, err := images.New(images.Docker(p.api), imageConfig)
 	if err != nil {
@@ -372,15 +372,25 @@ func ChainConfig(cfg config.Config, chainID string) chainclient.Config {
 type resolver struct{ store *images.Store }
 
 // Resolve implements reconciler.Images.
-func (r resolver) Resolve(ctx context.Context, image uaitypes.Image) (local string, permanent bool, err error) {
+func (r resolver) Resolve(ctx context.Context, image uaitypes.Image) (local string, forGood bool, err error) {
 	found, err := r.store.Resolve(ctx, images.Request{
 		Digest: image.Digest, Reference: image.Reference, Subject: "image/" + image.Ref(), SizeBytes: int64(image.SizeBytes),
 	})
 	if err != nil {
-		permanent = errors.Is(err, uai.ErrNoPlatform) || errors.Is(err, uai.ErrTooLarge) || errors.Is(err, uai.ErrMalformed)
-		return "", permanent, err
+		return "", permanent(err), err
 	}
 	return found.ID, false, nil
+}
+
+// permanent says whether an image will never run here: nothing about it
+// changes by trying again.
+func permanent(err error) bool {
+	for _, final := range []error{uai.ErrNoPlatform, uai.ErrTooLarge, uai.ErrMalformed, uai.ErrWrongKey, vault.ErrKept} {
+		if errors.Is(err, final) {
+			return true
+		}
+	}
+	return false
 }
 
 func engineName(ctx context.Context, rt runtime.Runtime) string {

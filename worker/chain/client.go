@@ -172,13 +172,20 @@ func (c *Client) placements(ctx context.Context) (placements []leasetypes.NodePl
 	if err != nil {
 		return nil, 0, err
 	}
+	return placementsOf(ctx, conn, c.node)
+}
+
+// placementsOf gives a node's unsettled placements, and the chain clock.
+func placementsOf(
+	ctx context.Context, conn *chainclient.Conn, node sunstypes.NodeID,
+) (placements []leasetypes.NodePlacement, nowMs uint64, err error) {
 	page := &query.PageRequest{Limit: pageSize}
 	for {
 		res, err := conn.Lease().NodePlacements(ctx, &leasetypes.QueryNodePlacementsRequest{
-			Operator: c.node.Operator, Node: c.node.Number, Pagination: page,
+			Operator: node.Operator, Node: node.Number, Pagination: page,
 		})
 		if err != nil {
-			return nil, 0, fmt.Errorf("placements of %s: %w", c.node, err)
+			return nil, 0, fmt.Errorf("placements of %s: %w", node, err)
 		}
 		placements, nowMs = append(placements, res.Placements...), res.NowMs
 		if res.Pagination == nil || len(res.Pagination.NextKey) == 0 {

@@ -21,12 +21,14 @@ import (
 	"github.com/isuncoin/isuncoin/worker/cloud/fetch"
 	"github.com/isuncoin/isuncoin/worker/cloud/peer"
 	"github.com/isuncoin/isuncoin/worker/cloud/registry"
+	"github.com/isuncoin/isuncoin/worker/cloud/vault"
 	sunstypes "github.com/isuncoin/isuncoin/x/suns/types"
 )
 
 // Chain is what the node asks of the chain and tells it.
 type Chain interface {
 	duty.Chain
+	KeyChain
 	// Contact is the node's own as the chain has it, empty if it has none.
 	Contact(ctx context.Context) (sunstypes.Contact, error)
 	// SetContact has the chain know it.
@@ -41,9 +43,8 @@ type Config struct {
 	// the node by it.
 	ID  sunstypes.NodeID
 	Key []byte
-	// EncryptionKey is the node's X25519 public key, to which shares of keys
-	// are sealed.
-	EncryptionKey []byte
+	// EncryptionKey is the node's own, to which shares of keys are sealed.
+	EncryptionKey *vault.NodeKey
 	// Listen and Announce are multiaddrs; see peer.Config.
 	Listen, Announce []string
 	// Private reaches addresses of private networks too.
@@ -62,6 +63,7 @@ type Node struct {
 	host     *peer.Host
 	registry *registry.Server
 	duty     *duty.Duty
+	releaser *vault.Releaser
 }
 
 // Open opens the folder and begins to serve. What a process that was killed
@@ -94,6 +96,8 @@ func Open(cfg Config) (_ *Node, err error) {
 		return nil, err
 	}
 	n.host.HandleHold(n.duty.Hold)
+	n.releaser = vault.NewReleaser(vault.ReleaserConfig{Node: cfg.ID.String(), Key: cfg.EncryptionKey, Chain: cfg.Chain, Log: cfg.Log})
+	n.host.HandleKey(n.release)
 	return n, nil
 }
 
@@ -223,10 +227,10 @@ func (n *Node) setContact(ctx context.Context) error {
 		return err
 	}
 	addresses := n.host.Addresses()
-	if slices.Equal(known.Addresses, addresses) && slices.Equal(known.EncryptionKey, n.cfg.EncryptionKey) {
+	if slices.Equal(known.Addresses, addresses) && slices.Equal(known.EncryptionKey, n.cfg.EncryptionKey.Public()) {
 		return nil
 	}
-	err = n.cfg.Chain.SetContact(ctx, n.cfg.EncryptionKey, addresses)
+	err = n.cfg.Chain.SetContact(ctx, n.cfg.EncryptionKey.Public(), addresses)
 	if err != nil {
 		return fmt.Errorf("set contact: %w", err)
 	}

@@ -232,7 +232,7 @@ func TestHostileWordsOfANodeAreNotBelieved(t *testing.T) {
 
 func TestAShareGoesToWhoMayHaveIt(t *testing.T) {
 	holder, placed, other := newPeer(t, nil), newTenant(t, nil), newTenant(t, nil)
-	ask := KeyRequest{Subject: "lease/isun1tenant/7", Placement: "isun1tenant/7/0/2", Revision: 3}
+	ask := KeyRequest{Subject: "lease/isun1tenant/7"}
 	holder.HandleKey(func(_ context.Context, from From, r KeyRequest) ([]byte, error) {
 		require.Equal(t, ask, r)
 		if from.Address != placed.Address() {
@@ -247,7 +247,7 @@ func TestAShareGoesToWhoMayHaveIt(t *testing.T) {
 	require.ErrorIs(t, err, cloud.ErrRefused)
 	require.ErrorContains(t, err, "placed elsewhere")
 	for _, bad := range []KeyRequest{
-		{}, {Subject: "lease/a/1"}, {Subject: "lease/a/1", Placement: "\x1b[2J"}, {Subject: strings.Repeat("x", 300), Placement: "p"},
+		{}, {Subject: "lease/a/\x1b[2J"}, {Subject: strings.Repeat("x", 300)},
 	} {
 		_, err = placed.Key(t.Context(), contactOf(holder), bad)
 		require.ErrorIs(t, err, errMalformed)
@@ -267,7 +267,7 @@ func TestHostileSharesAreRefused(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			h := hostile(t, func(s network.Stream) { _, _ = io.WriteString(s, send); _ = s.Close() })
-			_, err := newTenant(t, nil).Key(t.Context(), contactOf(h), KeyRequest{Subject: "image/a/b:c", Placement: "p"})
+			_, err := newTenant(t, nil).Key(t.Context(), contactOf(h), KeyRequest{Subject: "image/a/b:c"})
 			require.Error(t, err)
 		})
 	}

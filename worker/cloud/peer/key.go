@@ -17,17 +17,11 @@ const maxShare = 1024
 type KeyRequest struct {
 	// Subject names the key as the chain does: "image/…" or "lease/…".
 	Subject string `json:"subject"`
-	// Placement is what the key is for, "TENANT/NUMBER/REPLICA/GENERATION".
-	Placement string `json:"placement"`
-	// Revision is that of the subject's key holders.
-	Revision uint64 `json:"revision,omitempty"`
 }
 
 func (r KeyRequest) validate() error {
-	for _, text := range []string{r.Subject, r.Placement} {
-		if text == "" || len(text) > maxText || printable(text) != text {
-			return fmt.Errorf("%w: a key for %q and %q", errMalformed, printable(r.Subject), printable(r.Placement))
-		}
+	if r.Subject == "" || len(r.Subject) > maxText || printable(r.Subject) != r.Subject {
+		return fmt.Errorf("%w: a key for %q", errMalformed, printable(r.Subject))
 	}
 	return nil
 }

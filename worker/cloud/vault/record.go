@@ -77,13 +77,16 @@ func Split(identity *Identity, subject Subject, threshold int, holders []Holder)
 }
 
 // Validate refuses a record that contradicts itself. Everything in it may come
-// from somebody hostile.
+// from somebody hostile. ErrKept if it names nobody who holds a share.
 func (r Record) Validate() error {
 	if _, _, err := r.Subject.Split(); err != nil {
 		return err
 	}
 	if _, err := ParseRecipient(r.Recipient); err != nil {
 		return err
+	}
+	if r.Threshold == 0 && len(r.Shares) == 0 {
+		return fmt.Errorf("%w: %s", ErrKept, r.Subject)
 	}
 	if n := len(r.Shares); n > MaxShares || r.Threshold < 1 || int(r.Threshold) > n || len(r.Commitments) != int(r.Threshold) {
 		return fmt.Errorf("%w: %s: threshold %d with %d shares and %d commitments", ErrRecord, r.Subject, r.Threshold, n, len(r.Commitments))

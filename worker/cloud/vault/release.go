@@ -31,8 +31,9 @@ type Chain interface {
 	KeyHolders(ctx context.Context, subject Subject) (Record, error)
 	// NodeByAgent gives the node, operator/number, that an agent speaks for.
 	NodeByAgent(ctx context.Context, agent string) (node string, err error)
-	// NodePlacements lists the unsettled placements on a node.
-	NodePlacements(ctx context.Context, node string) ([]Placement, error)
+	// NodePlacements lists the unsettled placements on a node that a subject
+	// is of.
+	NodePlacements(ctx context.Context, node string, subject Subject) ([]Placement, error)
 	// MayRun is nil if an account may run an image.
 	MayRun(ctx context.Context, image, account string) error
 }
@@ -42,15 +43,14 @@ type Chain interface {
 func Entitled(
 	subject Subject, node string, placements []Placement, mayRun func(image, account string) error,
 ) (Placement, error) {
-	kind, name, err := subject.Split()
+	kind, _, err := subject.Split()
 	if err != nil {
 		return Placement{}, err
 	}
 	reason := errors.New("it runs no placement of it")
 	for _, p := range placements {
-		of := kind == KindLease && LeaseSubject(p.Tenant, p.Number) == subject || kind == KindImage && p.Image == name
 		switch {
-		case !of || p.Node != node:
+		case !subject.Of(p.Tenant, p.Number, p.Image) || p.Node != node:
 			continue
 		case !p.Live:
 			reason = fmt.Errorf("generation %d of replica %d has ended", p.Generation, p.Replica)
@@ -135,7 +135,7 @@ func (r *Releaser) release(ctx context.Context, agent string, subject Subject) (
 	if err != nil {
 		return nil, Placement{}, fmt.Errorf("%w: agent %s speaks for no node: %w", ErrNotEntitled, agent, err)
 	}
-	placements, err := r.cfg.Chain.NodePlacements(ctx, node)
+	placements, err := r.cfg.Chain.NodePlacements(ctx, node, subject)
 	if err != nil {
 		return nil, Placement{}, fmt.Errorf("placements of node %s: %w", node, err)
 	}

@@ -36,7 +36,7 @@ func (c *fakeChain) NodeByAgent(_ context.Context, agent string) (string, error)
 	return node, nil
 }
 
-func (c *fakeChain) NodePlacements(_ context.Context, node string) ([]Placement, error) {
+func (c *fakeChain) NodePlacements(_ context.Context, node string, _ Subject) ([]Placement, error) {
 	return c.placements[node], c.down
 }
 

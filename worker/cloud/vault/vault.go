@@ -26,6 +26,8 @@ var (
 	ErrSealed = errors.New("sealed share does not open")
 	// ErrFalseShare: a share does not match the record's commitments.
 	ErrFalseShare = errors.New("false share")
+	// ErrKept: the owner of a key keeps it alone, and no node has a share.
+	ErrKept = errors.New("its owner keeps the key alone")
 	// ErrTooFew: fewer true shares than the threshold.
 	ErrTooFew = errors.New("too few shares")
 	// ErrNotEntitled: the chain does not let the asker have this share.
@@ -70,6 +72,12 @@ func ImageSubject(image string) Subject { return Subject(KindImage + "/" + image
 
 // ObjectSubject names the identity of a stored object.
 func ObjectSubject(owner, name string) Subject { return Subject(KindObject + "/" + owner + "/" + name) }
+
+// Of says whether a placement of a lease that runs an image needs the
+// subject's key.
+func (s Subject) Of(tenant string, number uint64, image string) bool {
+	return s == LeaseSubject(tenant, number) || s == ImageSubject(image)
+}
 
 // Split checks the form and gives the kind and what follows it.
 func (s Subject) Split() (kind, name string, err error) {
