@@ -124,12 +124,11 @@ func (r *Runtime) create(ctx context.Context, spec runtime.Spec, fill runtime.Fi
 			err = errors.Join(err, undoErr)
 		}
 	}()
+	area := layout{spec: spec, scratchMiB: spec.ScratchMiB(), extra: extra, owner: imageOwner(spec, img)}
 	var areas writable
 	group, groupCtx := errgroup.WithContext(ctx)
 	group.Go(func() (err error) {
-		areas, err = r.storage.create(groupCtx, layout{
-			spec: spec, scratchMiB: spec.ScratchMiB(), extra: extra, owner: imageOwner(spec, img),
-		})
+		areas, err = r.storage.create(groupCtx, area)
 		return err
 	})
 	group.Go(func() error { return r.createNetwork(groupCtx, spec.ID) })
@@ -144,6 +143,9 @@ func (r *Runtime) create(ctx context.Context, spec runtime.Spec, fill runtime.Fi
 		if err := fill(ctx, volumes); err != nil {
 			return runtime.State{}, noSpace(fmt.Errorf("fill the volumes of %s: %w", spec.ID, err))
 		}
+	}
+	if err := r.seed(ctx, area, img.ID, areas); err != nil {
+		return runtime.State{}, err
 	}
 	if err := r.createContainer(ctx, spec, img.ID, areas); err != nil {
 		return runtime.State{}, err

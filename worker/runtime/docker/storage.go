@@ -52,7 +52,12 @@ type writable struct {
 }
 
 // owner is who the first process runs as, as far as numbers tell.
-type owner struct{ uid, gid int }
+type owner struct {
+	uid, gid int
+	// named: the image names its user, and only a look into it would tell who
+	// that is.
+	named bool
+}
 
 const (
 	runTmpfsMiB = 16
@@ -103,9 +108,12 @@ func (r *Runtime) openStorage(ctx context.Context) (storage, error) {
 
 // scopeDir holds what belongs to this chain and node, so that even workers
 // configured with the same state directory leave each other alone.
-func (r *Runtime) scopeDir() string {
+func (r *Runtime) scopeDir() string { return filepath.Join(r.cfg.StateDir, r.scopeKey()) }
+
+// scopeKey is this chain and node as a name.
+func (r *Runtime) scopeKey() string {
 	sum := sha256.Sum256([]byte(r.cfg.Chain + "\x00" + r.cfg.Node))
-	return filepath.Join(r.cfg.StateDir, hex.EncodeToString(sum[:8]))
+	return hex.EncodeToString(sum[:8])
 }
 
 func (r *Runtime) placementDir(key string) string { return filepath.Join(r.scopeDir(), key) }
@@ -165,7 +173,7 @@ func imageOwner(spec runtime.Spec, img image.InspectResponse) owner {
 	uidText, gidText, hasGroup := strings.Cut(user, ":")
 	uid, err := strconv.Atoi(uidText)
 	if err != nil || uid < 0 {
-		return owner{}
+		return owner{named: uidText != "" && uidText != "root"}
 	}
 	if !hasGroup {
 		return owner{uid: uid}

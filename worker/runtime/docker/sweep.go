@@ -58,7 +58,7 @@ func (r *Runtime) sweep(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	err = errors.Join(r.sweepNetworks(ctx, alive), r.sweepStorage(ctx, alive), r.sweepProbes(ctx))
+	err = errors.Join(r.unseed(ctx, seedPrefix), r.sweepNetworks(ctx, alive), r.sweepStorage(ctx, alive), r.sweepProbes(ctx))
 	if err != nil && ctx.Err() == nil && !errors.Is(err, runtime.ErrUnavailable) {
 		r.log.Warn("something of an earlier worker is left and cannot be removed", "error", err)
 		return nil

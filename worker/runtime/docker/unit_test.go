@@ -96,7 +96,7 @@ func TestImageVolumes(t *testing.T) {
 
 func TestImageOwner(t *testing.T) {
 	for user, want := range map[string]owner{
-		"": {}, "root": {}, "1000": {uid: 1000}, "1000:1001": {1000, 1001}, "1000:staff": {uid: 1000}, "-5": {},
+		"": {}, "root": {}, "1000": {uid: 1000}, "1000:1001": {uid: 1000, gid: 1001}, "1000:staff": {uid: 1000}, "shop:staff": {named: true},
 	} {
 		require.Equal(t, want, imageOwner(runtime.Spec{}, imageWith(user)), user)
 	}
