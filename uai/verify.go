@@ -85,9 +85,14 @@ func (v *Variant) readLayer(ctx context.Context, n int, most int64, visit func(*
 	hash := newCountingHash(io.Discard)
 	limits := v.layout.limits
 	bounded := io.TeeReader(&boundedReader{from: unpacked, left: min(most, limits.mostUnpacked(v.Layers[n].Size))}, hash)
+	room := most
 	err = eachEntry(bounded, limits.Entries, func(h *tar.Header, content io.Reader) error {
 		if err := checkEntry(h); err != nil {
 			return err
+		}
+		// A sparse file's holes are not in the archive, but engines write them.
+		if room -= h.Size; room < 0 {
+			return fmt.Errorf("%w: files of more than %d bytes", ErrTooLarge, most)
 		}
 		return visit(h, content)
 	})

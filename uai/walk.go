@@ -23,8 +23,8 @@ type TreeOptions struct {
 	// Skip leaves out what it says yes to, a folder with all below it. Names
 	// are relative, without a slash at the beginning.
 	Skip func(name string, entry fs.DirEntry) bool
-	// Owner gives a file to somebody else where it says yes.
-	Owner func(name string) (uid, gid int, ok bool)
+	// Adjust changes owner and mode of what is written; may be nil.
+	Adjust func(name string, header *tar.Header)
 	// Live: files change meanwhile, and may be unreadable or gone. Such are
 	// told to Warn and not an error.
 	Live bool
@@ -61,13 +61,7 @@ func WriteTree(w io.Writer, dir string, opts TreeOptions) error {
 	}
 	defer root.Close()
 	t := &treeWriter{archive: tar.NewWriter(w), root: root, opts: opts, first: map[[2]uint64]string{}}
-	err = fs.WalkDir(root.FS(), ".", func(name string, entry fs.DirEntry, err error) error {
-		if name == "." {
-			return err
-		}
-		return t.visit(name, entry, err)
-	})
-	if err != nil {
+	if err := t.walk("."); err != nil {
 		return fmt.Errorf("pack folder: %w", err)
 	}
 	if err := t.addMore(); err != nil {
@@ -76,30 +70,49 @@ func WriteTree(w io.Writer, dir string, opts TreeOptions) error {
 	return t.archive.Close()
 }
 
-func (t *treeWriter) visit(name string, entry fs.DirEntry, walkErr error) error {
-	if t.opts.Skip != nil && t.opts.Skip(name, entry) || t.isReplaced(name) {
-		if entry.IsDir() {
-			return fs.SkipDir
+// walk visits what is in a folder. It does so without fs.FS, which takes no
+// names but in UTF-8; file systems take any.
+func (t *treeWriter) walk(dir string) error {
+	// A pipe or another folder's link may have taken its place meanwhile.
+	folder, err := t.root.OpenFile(dir, os.O_RDONLY|syscall.O_DIRECTORY|syscall.O_NOFOLLOW|syscall.O_NONBLOCK, 0)
+	if err != nil {
+		return t.forgive(dir, err)
+	}
+	entries, err := folder.ReadDir(-1)
+	if err := errors.Join(err, folder.Close()); err != nil {
+		return t.forgive(dir, err)
+	}
+	slices.SortFunc(entries, func(a, b fs.DirEntry) int { return strings.Compare(a.Name(), b.Name()) })
+	for _, entry := range entries {
+		if err := t.visit(path.Join(dir, entry.Name()), entry); err != nil {
+			return err
 		}
+	}
+	return nil
+}
+
+func (t *treeWriter) visit(name string, entry fs.DirEntry) error {
+	if t.opts.Skip != nil && t.opts.Skip(name, entry) || t.isReplaced(name) {
 		return nil
 	}
-	err := walkErr
-	if err == nil {
-		err = t.write(name, entry)
+	if err := t.write(name, entry); err != nil {
+		return t.forgive(name, err)
 	}
+	if entry.IsDir() {
+		return t.walk(name)
+	}
+	return nil
+}
+
+// forgive tells of a file that cannot be read and lets it go by while its
+// machine runs: it may be gone or something else by now, or not for us.
+func (t *treeWriter) forgive(name string, err error) error {
 	var lost *lostError
-	if err == nil || !t.opts.Live || errors.As(err, &lost) {
+	if !t.opts.Live || name == "." || errors.As(err, &lost) {
 		return err
 	}
-	// A file that is gone or not for us to read.
-	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, fs.ErrPermission) {
-		t.warn(name, "left out: "+err.Error())
-		if walkErr != nil && entry.IsDir() {
-			return fs.SkipDir
-		}
-		return nil
-	}
-	return err
+	t.warn(name, "left out: "+err.Error())
+	return nil
 }
 
 // lostError: the archive itself cannot be written any more.
@@ -143,7 +156,14 @@ func (t *treeWriter) write(name string, entry fs.DirEntry) error {
 		return err
 	}
 	header := plainHeader(name, tar.TypeReg, modeBits(info.Mode()))
-	t.setOwner(header, name, info)
+	if t.opts.KeepOwners {
+		if st, ok := info.Sys().(*syscall.Stat_t); ok {
+			header.Uid, header.Gid = int(st.Uid), int(st.Gid)
+		}
+	}
+	if t.opts.Adjust != nil {
+		t.opts.Adjust(name, header)
+	}
 	switch kind := info.Mode().Type(); {
 	case kind == fs.ModeDir:
 		header.Typeflag, header.Name = tar.TypeDir, name+"/"
@@ -166,19 +186,6 @@ func (t *treeWriter) write(name string, entry fs.DirEntry) error {
 		return nil
 	}
 	return fmt.Errorf("%w: %s is a device; only files, folders, links and pipes can be packed", ErrMalformed, name)
-}
-
-func (t *treeWriter) setOwner(header *tar.Header, name string, info fs.FileInfo) {
-	if t.opts.KeepOwners {
-		if st, ok := info.Sys().(*syscall.Stat_t); ok {
-			header.Uid, header.Gid = int(st.Uid), int(st.Gid)
-		}
-	}
-	if t.opts.Owner != nil {
-		if uid, gid, ok := t.opts.Owner(name); ok {
-			header.Uid, header.Gid = uid, gid
-		}
-	}
 }
 
 // writeRegular writes a file, or a link to it if it was written under another
@@ -210,6 +217,7 @@ func (t *treeWriter) writeRegular(header *tar.Header, name string, info fs.FileI
 		return fmt.Errorf("%s changed into something else: %w", name, fs.ErrNotExist)
 	}
 	header.Size = now.Size()
+	t.tellHoles(name, now)
 	if t.opts.KeepOwners {
 		if err := addAttributes(header, file); err != nil {
 			return err
@@ -218,7 +226,35 @@ func (t *treeWriter) writeRegular(header *tar.Header, name string, info fs.FileI
 	if err := t.archive.WriteHeader(header); err != nil {
 		return lost(err)
 	}
-	return lost(t.copyContent(name, file, header.Size))
+	if err := lost(t.copyContent(name, file, header.Size)); err != nil {
+		return err
+	}
+	return t.compare(name, file, now)
+}
+
+// compare tells of a file that changed while it was read: what was packed is
+// of no one moment.
+func (t *treeWriter) compare(name string, file *os.File, before fs.FileInfo) error {
+	after, err := file.Stat()
+	if err != nil {
+		return err
+	}
+	if after.Size() >= before.Size() && (after.Size() != before.Size() || !after.ModTime().Equal(before.ModTime())) {
+		t.warn(name, "it changed while it was read; stop its program and pack again")
+	}
+	return nil
+}
+
+// sparseFrom is how many bytes of holes are worth a word.
+const sparseFrom = 64 << 20
+
+// tellHoles tells of a file that takes more room in the image than on its
+// disk: layers have no holes.
+func (t *treeWriter) tellHoles(name string, info fs.FileInfo) {
+	st, ok := info.Sys().(*syscall.Stat_t)
+	if ok && info.Size()-st.Blocks*512 >= sparseFrom {
+		t.warn(name, fmt.Sprintf("%d MiB of it are holes, which are packed as zeros", (info.Size()-st.Blocks*512)>>20))
+	}
 }
 
 // copyContent copies exactly so many bytes: what a file grew by meanwhile is

@@ -13,6 +13,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"syscall"
 )
 
 // Account is a user of the machine.
@@ -114,7 +115,7 @@ func (m *Machine) open(name string) (*os.File, error) {
 	if !info.Mode().IsRegular() {
 		return nil, fmt.Errorf("%s: %w", name, fs.ErrInvalid)
 	}
-	return m.root.Open(resolved)
+	return m.root.OpenFile(resolved, os.O_RDONLY|syscall.O_NONBLOCK, 0)
 }
 
 // maxLinks is as many links as the kernel follows.
@@ -229,6 +230,7 @@ type Volume struct {
 // machine, their ports and what they write to.
 func (m *Machine) Look() Plan {
 	plan := Plan{Services: m.units()}
+	plan.Services = append(plan.Services, m.sysv(plan.Services)...)
 	if m.Live {
 		listeners := m.listeners()
 		plan.Services = m.withRunning(plan.Services, listeners)
@@ -250,6 +252,10 @@ func (m *Machine) Look() Plan {
 		}
 	}
 	for _, s := range plan.Services {
+		if s.background {
+			plan.Notes = append(plan.Notes, s.Name+" goes to the background without a PIDFile= in its unit, so the container would end at once: "+
+				"say with --entrypoint how it stays in front")
+		}
 		if s.User != plan.User.Name {
 			plan.Notes = append(plan.Notes, fmt.Sprintf("%s ran as %s and will run as %s: a container cannot change users", s.Name, s.User, plan.User.Name))
 		}

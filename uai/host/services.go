@@ -22,6 +22,12 @@ type Service struct {
 	From string
 
 	runDirs []string // below /run
+	// pidFile is where it writes its process number when it goes to the
+	// background by itself; empty for one that stays in front.
+	pidFile string
+	// background: it goes there and does not say who it is then.
+	background bool
+
 	state   []string // folders that must outlive the machine
 	scratch []string
 	ports   []uint32 // what it listens on unless told otherwise
@@ -110,7 +116,7 @@ func (m *Machine) readUnit(name, instance string, lines []string) (Service, bool
 		if !ok || section != "[Service]" {
 			continue
 		}
-		value = strings.NewReplacer("%i", instance, "%I", instance, "%n", name+".service", "%N", name, "%p", name, "%%", "%").Replace(strings.TrimSpace(value))
+		value = strings.NewReplacer("%t", "/run", "%S", "/var/lib", "%C", "/var/cache", "%L", "/var/log", "%i", instance, "%I", instance, "%n", name+".service", "%N", name, "%p", name, "%%", "%").Replace(strings.TrimSpace(value))
 		switch strings.TrimSpace(key) {
 		case "Type":
 			kind = value
@@ -137,9 +143,22 @@ func (m *Machine) readUnit(name, instance string, lines []string) (Service, bool
 				s.scratch = append(s.scratch, path.Join("/var/cache", dir))
 			}
 		case "KillSignal":
-			s.Stop = strings.TrimPrefix(value, "SIG")
+			// A shell starts what is in its background with these two ignored, and
+			// not every program cares to undo that.
+			if signal := strings.TrimPrefix(value, "SIG"); signal != "INT" && signal != "QUIT" {
+				s.Stop = signal
+			}
+		case "PIDFile":
+			s.pidFile = path.Join("/run", strings.TrimPrefix(value, "-"))
+			if path.IsAbs(value) {
+				s.pidFile = value
+			}
 		}
 	}
+	if kind != "forking" {
+		s.pidFile = ""
+	}
+	s.background = kind == "forking" && s.pidFile == ""
 	return s, s.Command != "" && s.Command != "/bin/true" && kind != "oneshot"
 }
 

@@ -1,6 +1,7 @@
 package host
 
 import (
+	"archive/tar"
 	"io"
 	"maps"
 	"path"
@@ -14,7 +15,7 @@ import (
 // kept, except that what lies in volumes belongs to the user that everything
 // runs as.
 func (m *Machine) Stream(w io.Writer, plan Plan, filter *Filter, warn func(name, why string)) error {
-	opts := uai.TreeOptions{KeepOwners: true, Live: m.Live, Skip: filter.Skip, Owner: m.owner(plan), Warn: warn}
+	opts := uai.TreeOptions{KeepOwners: true, Live: m.Live, Skip: filter.Skip, Adjust: adjust(plan), Warn: warn}
 	if !filter.WithSecrets {
 		accounts := m.Accounts()
 		for _, name := range slices.Sorted(maps.Keys(accounts)) {
@@ -22,22 +23,30 @@ func (m *Machine) Stream(w io.Writer, plan Plan, filter *Filter, warn func(name,
 		}
 	}
 	if len(plan.Services) > 0 {
-		opts.More = append(opts.More, uai.MoreFile{Name: StartPath[1:], Mode: 0o755, Content: plan.Script()})
+		// Some systems have a link for a folder of it, and nothing may lie
+		// below a link.
+		name, err := m.resolve(StartPath)
+		if err != nil {
+			return err
+		}
+		opts.More = append(opts.More, uai.MoreFile{Name: name, Mode: 0o755, Content: plan.Script()})
 	}
 	return uai.WriteTree(w, m.Dir, opts)
 }
 
-func (m *Machine) owner(plan Plan) func(string) (int, int, bool) {
+func adjust(plan Plan) func(string, *tar.Header) {
 	var volumes []string
 	for _, v := range plan.Volumes {
 		volumes = append(volumes, strings.TrimPrefix(path.Clean(v.Path), "/"))
 	}
-	return func(name string) (int, int, bool) {
-		for _, v := range volumes {
-			if name == v || strings.HasPrefix(name, v+"/") {
-				return plan.User.UID, plan.User.GID, true
-			}
+	return func(name string, header *tar.Header) {
+		// What an engine mounts there takes over the mode, and not root but the
+		// user of the services makes its folders in it.
+		if name == "run" {
+			header.Mode = 0o1777
 		}
-		return 0, 0, false
+		if slices.ContainsFunc(volumes, func(v string) bool { return name == v || strings.HasPrefix(name, v+"/") }) {
+			header.Uid, header.Gid = plan.User.UID, plan.User.GID
+		}
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
@@ -107,15 +108,24 @@ func (p *packing) hostFilter(machine *host.Machine, path string) (*host.Filter, 
 		told = "taken along, and everybody who gets the image can read it"
 	}
 	filter.Secret = func(name string) { p.warn("/%s: %s", name, told) }
+	filter.Token = func(name string) {
+		p.warn("/%s: it seems to hold a password or a token, and everybody who gets the image can read it; --exclude leaves it out", name)
+	}
+	if locked := machine.Locked(); locked > 0 && !f.withSecrets {
+		p.warn("/etc/shadow: the passwords of %d accounts are left out", locked)
+	}
 	return filter, nil
 }
+
+// stateGraceSeconds leaves a database time to write down what it knows.
+const stateGraceSeconds = 30
 
 // proposeHost fills in what the author did not say.
 func (p *packing) proposeHost(plan *host.Plan) {
 	c, s := &p.config, &p.settings
 	if len(c.Ports) == 0 {
 		for _, port := range plan.Ports {
-			c.Ports = append(c.Ports, namedPort(port.Number, port.UDP))
+			c.Ports = append(c.Ports, hostPort(c.Ports, port))
 		}
 	}
 	if len(c.Volumes) == 0 {
@@ -132,6 +142,9 @@ func (p *packing) proposeHost(plan *host.Plan) {
 			plan.Volumes = append(plan.Volumes, host.Volume{Name: v.Name, Path: v.Path, SizeMiB: v.SizeMiB, Persistent: v.Class != uai.VolumeScratch})
 		}
 	}
+	if c.Stop == nil && slices.ContainsFunc(c.Volumes, func(v uai.Volume) bool { return v.Class != uai.VolumeScratch }) {
+		c.Stop = &uai.Stop{GraceSeconds: stateGraceSeconds}
+	}
 	if len(s.Entrypoint) == 0 && len(plan.Services) > 0 {
 		s.Entrypoint = []string{host.StartPath}
 	}
@@ -145,6 +158,17 @@ func (p *packing) proposeHost(plan *host.Plan) {
 		}
 		s.ExposedPorts = append(s.ExposedPorts, fmt.Sprintf("%d/%s", port.ContainerPort, transport))
 	}
+}
+
+// hostPort calls a port by its service where its number says nothing.
+func hostPort(have []uai.Port, port host.Port) uai.Port {
+	proposed := namedPort(port.Number, port.UDP)
+	service, _, _ := strings.Cut(port.Service, "-")
+	taken := slices.ContainsFunc(have, func(p uai.Port) bool { return p.Name == service })
+	if proposed.Protocol != "http" && service != "" && service[0] >= 'a' && !taken {
+		proposed.Name = service
+	}
+	return proposed
 }
 
 func (p *packing) showHost(plan host.Plan) error {

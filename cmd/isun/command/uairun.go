@@ -287,12 +287,16 @@ func (r *hereRun) announce(image *uai.Image, spec runtime.Spec, state runtime.St
 	return r.print(shown, func() error {
 		err := r.say("%s runs with %s SUNS: %.2f cores, %s, %s of storage, %d Mbit/s; Ctrl-C ends it", shown.Digest, format.SUNS(milliSuns),
 			float64(l.MilliCPU)/1000, format.Bytes(uint64(l.MemoryMiB)<<20), format.Bytes(uint64(l.StorageMiB)<<20), l.BandwidthMbps)
+		width := 0
+		for _, p := range shown.Ports {
+			width = max(width, len(p.Name))
+		}
 		for _, p := range shown.Ports {
 			address := p.Address
 			if p.Protocol == "http" {
 				address = "http://" + address + "/"
 			}
-			err = errors.Join(err, r.say("port %s  %s", p.Name, address))
+			err = errors.Join(err, r.say("port %-*s  %s", width, p.Name, address))
 		}
 		return err
 	})
@@ -314,6 +318,7 @@ func (r *hereRun) follow(ctx context.Context) error {
 		return fmt.Errorf("read what it writes: %w", err)
 	}
 	if ctx.Err() != nil {
+		fmt.Fprintf(r.streams.Err, "isun: ending it; it has %s to finish\n", r.grace)
 		return errInterrupted
 	}
 	state, err := r.runtime.Inspect(ctx, r.id)
