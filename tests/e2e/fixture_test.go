@@ -55,8 +55,8 @@ type fixture struct {
 // stacks counts the chains of this run: each has ports of its own for its workers.
 var stacks atomic.Int32
 
-// portsPerStack is room for two workers.
-const portsPerStack = 400
+// portsPerStack is room for three workers.
+const portsPerStack = 600
 
 // newFixture starts a chain beside those of other tests, and ends everything of it when the test does.
 func newFixture(t *testing.T) *fixture {

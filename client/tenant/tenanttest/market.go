@@ -87,6 +87,31 @@ func (m *Market) AddNode(node sunstypes.NodeInfo) {
 	})
 }
 
+// SetKeyHolders says who holds the key to a subject.
+func (m *Market) SetKeyHolders(holders uaitypes.KeyHolders) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.keyHolders[holders.Subject] = holders
+}
+
+// KeyHolders are those of a subject.
+func (m *Market) KeyHolders(subject string) uaitypes.KeyHolders {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.keyHolders[subject]
+}
+
+// SetStatus changes the status of a machine.
+func (m *Market) SetStatus(id sunstypes.NodeID, status sunstypes.NodeStatus) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for i := range m.nodes {
+		if m.nodes[i].Node.ID == id {
+			m.nodes[i].Node.Status = status
+		}
+	}
+}
+
 // AddContact has a node take part in iSunCloud.
 func (m *Market) AddContact(contact sunstypes.Contact) {
 	m.mu.Lock()

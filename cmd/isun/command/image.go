@@ -41,6 +41,7 @@ on this machine; for show, deprecate and ls it is a published one.`,
 	}
 	cmd.AddCommand(
 		c.uaiInit(), c.uaiPack(), c.uaiInspect(), c.uaiValidate(), c.uaiRun(), c.uaiSBOM(), c.uaiRemove(), c.uaiPush(), c.uaiPull(),
+		c.uaiAccess(), c.uaiKeys(),
 		c.imagePublish(), c.imageList(), c.imageShow(), c.imageDeprecate(),
 	)
 	return cmd
@@ -174,6 +175,7 @@ func (c *commands) writeImage(i tenant.Image) error {
 		{"licence", i.Licence},
 		{"royalty", format.HourPrice(i.Royalty)},
 		{"reference", i.Reference},
+		{"may run", mayRun(i.Restricted)},
 	}
 	var errs []error
 	for _, f := range facts {
@@ -183,6 +185,13 @@ func (c *commands) writeImage(i tenant.Image) error {
 		errs = append(errs, c.say("%-9s %s", f[0], format.Plain(f[1])))
 	}
 	return errors.Join(errs...)
+}
+
+func mayRun(restricted bool) string {
+	if restricted {
+		return "its owner and whom it was granted to"
+	}
+	return "everybody"
 }
 
 func health(h *tenant.Health) string {

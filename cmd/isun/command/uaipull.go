@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
+	"path/filepath"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -15,6 +17,7 @@ import (
 	"github.com/isuncoin/isuncoin/worker/cloud/blobs"
 	cloudclient "github.com/isuncoin/isuncoin/worker/cloud/client"
 	"github.com/isuncoin/isuncoin/worker/cloud/fetch"
+	"github.com/isuncoin/isuncoin/worker/cloud/vault"
 )
 
 // pulled is what uai pull prints as JSON.
@@ -25,28 +28,37 @@ type pulled struct {
 	SizeBytes int64  `json:"size_bytes"`
 	// FetchedBytes came from nodes; the rest was here.
 	FetchedBytes int64 `json:"fetched_bytes"`
+	// Decrypted is the digest of what the layout has of a private image of one's own.
+	Decrypted string `json:"decrypted,omitempty"`
 }
 
 func (c *commands) uaiPull() *cobra.Command {
 	var out string
+	var encrypted bool
 	cmd := &cobra.Command{
 		Use:   "pull IMAGE",
 		Short: "Take an image out of iSunCloud",
 		Long: `Take an image out of iSunCloud, from as many of its holders as answer, and put it into the
 store on this machine or into a layout folder. IMAGE is a published name or the digest
 of an index. Every byte is checked; a pull that was interrupted goes on where it was,
-and of the next version of an image only what changed is sent.`,
+and of the next version of an image only what changed is sent.
+
+A private image of yours, pulled by its name, is decrypted with the keyring in --home.
+The key of others' is given to the nodes that run it, and to nobody else.`,
 		Example: `  isun uai pull isun1.../hello:1
   isun uai pull sha256:4f3c... --out hello`,
-		Args:              exactArgs("IMAGE"),
-		RunE:              func(cmd *cobra.Command, args []string) error { return c.runPull(cmd.Context(), args[0], out) },
+		Args: exactArgs("IMAGE"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return c.runPull(cmd.Context(), args[0], out, encrypted)
+		},
 		ValidArgsFunction: c.completeImages,
 	}
 	cmd.Flags().StringVar(&out, "out", "", "layout folder to put it into (default: the store)")
+	cmd.Flags().BoolVar(&encrypted, "encrypted", false, "take a private image as it is stored")
 	return cmd
 }
 
-func (c *commands) runPull(ctx context.Context, text, out string) error {
+func (c *commands) runPull(ctx context.Context, text, out string, encrypted bool) error {
 	s, err := c.open(ctx, !strings.Contains(text, "/") && !strings.HasPrefix(text, "sha256:"))
 	if err != nil {
 		return err
@@ -63,6 +75,12 @@ func (c *commands) runPull(ctx context.Context, text, out string) error {
 		}
 	}
 	answer.Digest = digest.String()
+	var key *vault.Identity
+	if answer.Image != "" && !encrypted {
+		if key, err = s.openPrivate(ctx, answer.Image); err != nil {
+			return err
+		}
+	}
 	store, err := c.openFetched()
 	if err != nil {
 		return err
@@ -75,13 +93,52 @@ func (c *commands) runPull(ctx context.Context, text, out string) error {
 	if err != nil {
 		return err
 	}
-	if err := uai.Copy(ctx, image, answer.Layout, answer.Image); err != nil {
+	if key != nil && image.Private() {
+		answer.Decrypted, err = copyDecrypted(ctx, image, key, answer.Layout, answer.Image)
+	} else {
+		err = uai.Copy(ctx, image, answer.Layout, answer.Image)
+	}
+	if err != nil {
 		return err
 	}
 	return c.print(answer, func() error {
-		return c.say("%s is in %s: %s, of which %s came from nodes", digest, answer.Layout,
+		what := digest.String()
+		if answer.Decrypted != "" {
+			what += ", decrypted as " + answer.Decrypted + ","
+		}
+		return c.say("%s is in %s: %s, of which %s came from nodes", what, answer.Layout,
 			format.Bytes(uint64(answer.SizeBytes)), format.Bytes(uint64(answer.FetchedBytes)))
 	})
+}
+
+// copyDecrypted puts a private image into a layout as it was before, and gives the digest it has there. What is encrypted is
+// not left behind.
+func copyDecrypted(ctx context.Context, image *uai.Image, key *vault.Identity, dir, name string) (string, error) {
+	if err := os.MkdirAll(filepath.Dir(filepath.Clean(dir)), 0o755); err != nil {
+		return "", err
+	}
+	work, err := os.MkdirTemp(filepath.Dir(filepath.Clean(dir)), ".isun-pull-") // on the same disk
+	if err != nil {
+		return "", fmt.Errorf("decrypt: %w", err)
+	}
+	defer func() { _ = os.RemoveAll(work) }() // a copy, on its way
+	if err := uai.Copy(ctx, image, work, ""); err != nil {
+		return "", err
+	}
+	digest, err := uai.Decrypt(ctx, work, image.Digest, key.Age(), "")
+	if err != nil {
+		return "", err
+	}
+	layout, err := uai.Open(work)
+	if err != nil {
+		return "", err
+	}
+	defer layout.Close()
+	plain, err := layout.Image(digest)
+	if err != nil {
+		return "", err
+	}
+	return digest.String(), uai.Copy(ctx, plain, dir, name)
 }
 
 // published finds an image on the chain.

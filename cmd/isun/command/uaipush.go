@@ -2,12 +2,15 @@ package command
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"strings"
 	"sync"
 
 	"github.com/spf13/cobra"
+
+	sdk "github.com/cosmos/cosmos-sdk/types"
 
 	"github.com/isuncoin/isuncoin/client/chain"
 	"github.com/isuncoin/isuncoin/client/tenant"
@@ -21,11 +24,23 @@ type pushed struct {
 	imageSent
 	SizeBytes int64    `json:"size_bytes"`
 	Holders   []string `json:"holders"`
+	// Private is true for an image whose layers are encrypted; KeyHolders are the nodes that have shares of its key, of which
+	// Threshold give it back.
+	Private    bool     `json:"private,omitempty"`
+	KeyHolders []string `json:"key_holders,omitempty"`
+	Threshold  uint32   `json:"threshold,omitempty"`
+}
+
+// pushFlags are those of uai push.
+type pushFlags struct {
+	publishFlags
+	replicas int
+	private  bool
+	sharing  cloudclient.Sharing
 }
 
 func (c *commands) uaiPush() *cobra.Command {
-	f := &publishFlags{}
-	var replicas int
+	f := &pushFlags{}
 	cmd := &cobra.Command{
 		Use:   "push [NAME:TAG]",
 		Short: "Bring an image into iSunCloud and publish it",
@@ -36,24 +51,36 @@ every byte and say on the chain that they hold it; only then is it published. La
 a node has already are not sent again. A push that was interrupted goes on where it was
 when it is given again.
 
-Name and needs are what the image says of itself; flags go before that, as for publish.`,
+Name and needs are what the image says of itself; flags go before that, as for publish.
+
+With --private its layers are encrypted before they leave this machine, with a key from
+the keyring in --home, and nobody but you may run it until you grant that. The key is
+split among nodes, which give it to those that run the image for you or for whom you
+granted it. What the image says of itself, its environment and the sizes of its layers
+are not hidden.`,
 		Example: `  isun uai push --layout site.tar
+  isun uai push hello:1 --private
   isun uai push hello:1 --layout build/hello --suns 0.2 --port web:http:8080`,
 		Args: cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return c.runPush(cmd.Context(), f, strings.Join(args, ""), replicas)
+			if !f.private && (cmd.Flags().Changed("holders") || cmd.Flags().Changed("threshold")) {
+				return errors.New("--holders and --threshold are for images that are --private")
+			}
+			return c.runPush(cmd.Context(), f, strings.Join(args, ""))
 		},
 	}
 	f.addDescription(cmd)
-	cmd.Flags().IntVar(&replicas, "replicas", 0, "how many nodes are to hold it (default: as the chain asks)")
+	cmd.Flags().IntVar(&f.replicas, "replicas", 0, "how many nodes are to hold it (default: as the chain asks)")
+	cmd.Flags().BoolVar(&f.private, "private", false, "encrypt its layers, and let only whom you grant it run it")
+	addSharing(cmd, &f.sharing)
 	return cmd
 }
 
-func (c *commands) runPush(ctx context.Context, f *publishFlags, text string, replicas int) error {
+func (c *commands) runPush(ctx context.Context, f *pushFlags, text string) error {
 	if f.layout == "" { // what is pushed has to be on this machine
 		f.layout, f.which = c.storeDir(), text
 	}
-	d, err := c.describe(ctx, f, text)
+	d, err := c.describe(ctx, &f.publishFlags, text)
 	if err != nil {
 		return err
 	}
@@ -65,32 +92,87 @@ func (c *commands) runPush(ctx context.Context, f *publishFlags, text string, re
 	if err := s.checkOwner(d.config); err != nil {
 		return err
 	}
-	if err := c.confirm(ctx, "Push it, and publish it for good", describeImage(d.name, d.image)...); err != nil {
+	question := "Push it, and publish it for good"
+	if f.private {
+		question = "Encrypt and push it, and publish it for good"
+	}
+	if err := c.confirm(ctx, question, describeImage(d.name, d.image)...); err != nil {
 		return err
 	}
-	library, done, err := openPushed(ctx, f.layout, uai.Digest(d.image.Digest))
+	answer, err := s.pushImage(ctx, f, d)
 	if err != nil {
 		return err
 	}
-	defer done()
-	holders, size, err := s.push(ctx, library, uai.Digest(d.image.Digest), replicas)
+	return c.print(answer, func() error { return c.writePushed(answer) })
+}
+
+func (s *session) pushImage(ctx context.Context, f *pushFlags, d described) (pushed, error) {
+	if f.private {
+		return s.pushPrivate(ctx, f, d)
+	}
+	holders, size, err := s.pushLayout(ctx, f.layout, uai.Digest(d.image.Digest), f.replicas)
 	if err != nil {
-		return err
+		return pushed{}, err
 	}
 	sent, err := s.publishOnce(ctx, d)
+	return pushed{imageSent: sent, SizeBytes: size, Holders: nodeNames(holders)}, err
+}
+
+// pushPrivate pushes a copy whose layers are encrypted. Its name and the holders of its key go to the chain together, so that
+// nobody orders an image that no node could open.
+func (s *session) pushPrivate(ctx context.Context, f *pushFlags, d described) (pushed, error) {
+	if d.image.Reference != "" {
+		return pushed{}, errors.New("--reference says where everybody has the image: a private one is in iSunCloud alone")
+	}
+	ref, err := s.client.ImageRef(d.name)
 	if err != nil {
+		return pushed{}, err
+	}
+	made, err := s.seal(ctx, f.layout, d.image, ref)
+	if err != nil {
+		return pushed{}, err
+	}
+	d.image.Digest, d.image.SizeBytes, d.image.Restricted = made.digest.String(), made.size, true
+	holders, size, err := s.pushLayout(ctx, made.dir, made.digest, f.replicas)
+	if err != nil {
+		return pushed{}, err
+	}
+	split, err := s.splitKey(ctx, made.identity, made.subject, f.sharing)
+	if err != nil {
+		return pushed{}, err
+	}
+	owner, err := s.client.Address()
+	if err != nil {
+		return pushed{}, err
+	}
+	sent, err := s.publishOnce(ctx, d, split.Message(owner))
+	if err != nil {
+		return pushed{}, err
+	}
+	keys, err := s.imageKeys(ctx, ref) // of an earlier push, if that published it
+	if err != nil {
+		return pushed{}, err
+	}
+	answer := pushed{imageSent: sent, SizeBytes: size, Holders: nodeNames(holders), Private: true, Threshold: keys.Threshold}
+	for _, n := range keys.Nodes {
+		answer.KeyHolders = append(answer.KeyHolders, n.Node)
+	}
+	return answer, made.done()
+}
+
+func (c *commands) writePushed(p pushed) error {
+	err := c.say("%s is published and held by %s; order it with `isun deploy %s`", p.Image, strings.Join(p.Holders, ", "), p.Image)
+	if err != nil || !p.Private {
 		return err
 	}
-	answer := pushed{imageSent: sent, SizeBytes: size, Holders: nodeNames(holders)}
-	return c.print(answer, func() error {
-		return c.say("%s is published and held by %s; order it with `isun deploy %s`", sent.Image, strings.Join(answer.Holders, ", "), sent.Image)
-	})
+	return c.say("It is private: %d of %s give its key to nodes that run it, and only you may run it; "+
+		"`isun uai access %s --grant ADDRESS` lets others", p.Threshold, strings.Join(p.KeyHolders, ", "), p.Image)
 }
 
 // publishOnce publishes, unless an earlier push that was interrupted did.
-func (s *session) publishOnce(ctx context.Context, d described) (imageSent, error) {
+func (s *session) publishOnce(ctx context.Context, d described, also ...sdk.Msg) (imageSent, error) {
 	name, tag, _ := strings.Cut(d.name, ":")
-	sent, ref, err := s.client.Publish(ctx, name, tag, d.image)
+	sent, ref, err := s.client.Publish(ctx, name, tag, d.image, also...)
 	if err == nil {
 		return imageSent{Image: ref, Digest: d.image.Digest, Sent: sent}, nil
 	}
@@ -143,6 +225,16 @@ func unpackLayout(ctx context.Context, path string, digest uai.Digest, dir strin
 		return err
 	}
 	return uai.Copy(ctx, image, dir, "")
+}
+
+// pushLayout has nodes hold an image of a layout.
+func (s *session) pushLayout(ctx context.Context, path string, digest uai.Digest, replicas int) ([]cloudclient.Node, int64, error) {
+	library, done, err := openPushed(ctx, path, digest)
+	if err != nil {
+		return nil, 0, err
+	}
+	defer done()
+	return s.push(ctx, library, digest, replicas)
 }
 
 // push has nodes hold a root that the library has.

@@ -36,7 +36,6 @@ type town struct {
 	t        *testing.T
 	identity *vault.Identity
 	nodes    []*Node
-	keys     []*vault.NodeKey
 
 	mu         sync.Mutex
 	records    map[vault.Subject]vault.Record
