@@ -9,6 +9,9 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"syscall"
+
+	"filippo.io/age"
 
 	"github.com/isuncoin/isuncoin/client/chain"
 	"github.com/isuncoin/isuncoin/client/tenant"
@@ -30,8 +33,40 @@ type sealed struct {
 	subject  vault.Subject
 }
 
+// privateDir keeps private copies until they are published.
+func (c *commands) privateDir() string { return filepath.Join(c.flags.home, "private") }
+
+// lockPrivate has one push at a time make, serve and remove private copies. The kernel lets go of it with the process.
+func (c *commands) lockPrivate() (unlock func(), err error) {
+	if err := os.MkdirAll(c.privateDir(), 0o700); err != nil {
+		return nil, err
+	}
+	file, err := os.OpenFile(filepath.Join(c.privateDir(), "lock"), os.O_RDWR|os.O_CREATE, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	if err := syscall.Flock(int(file.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
+		return nil, errors.Join(fmt.Errorf("another push of a private image runs from %s: wait for it", c.flags.home), file.Close())
+	}
+	return func() { _ = file.Close() }, nil // closing unlocks
+}
+
+// refuseSealed refuses an image whose layers are encrypted already: without holders of its key no node could run it.
+func refuseSealed(path string, digest uai.Digest) error {
+	layout, err := uai.Open(path)
+	if err != nil {
+		return err
+	}
+	defer layout.Close()
+	image, err := layout.Image(digest)
+	if err == nil && image.Private() {
+		err = errors.New("its layers are encrypted, and no node would have the key: push the image it was made of, with --private")
+	}
+	return err
+}
+
 // done removes the copy: nodes hold it.
-func (s sealed) done() error { return os.RemoveAll(s.dir) }
+func (s *sealed) done() error { return os.RemoveAll(s.dir) }
 
 // seal encrypts what is to be published to the key of its name. ref is "publisher/name:tag".
 func (s *session) seal(ctx context.Context, layout string, image tenant.Image, ref string) (sealed, error) {
@@ -44,7 +79,7 @@ func (s *session) seal(ctx context.Context, layout string, image tenant.Image, r
 		return sealed{}, err
 	}
 	sum := sha256.Sum256([]byte(identity.Recipient() + "\x00" + image.Digest))
-	made := sealed{dir: filepath.Join(s.flags.home, "private", hex.EncodeToString(sum[:16])), identity: identity, subject: subject}
+	made := sealed{dir: filepath.Join(s.privateDir(), hex.EncodeToString(sum[:16])), identity: identity, subject: subject}
 	if err := made.open(); err == nil {
 		return made, nil
 	}
@@ -52,23 +87,24 @@ func (s *session) seal(ctx context.Context, layout string, image tenant.Image, r
 		return sealed{}, err
 	}
 	fmt.Fprintf(s.streams.Err, "encrypting %s\n", ref)
-	plain := uai.Digest(image.Digest)
-	if err := os.RemoveAll(made.dir); err != nil {
-		return sealed{}, err
-	}
-	if err := os.MkdirAll(filepath.Dir(made.dir), 0o700); err != nil {
-		return sealed{}, err
-	}
-	if err := unpackLayout(ctx, layout, plain, made.dir); err != nil {
-		return sealed{}, fmt.Errorf("copy %s: %w", layout, err)
-	}
-	if _, err := uai.Encrypt(ctx, made.dir, plain, recipient, sealedName); err != nil {
-		return sealed{}, err
-	}
-	if err := uai.Remove(ctx, made.dir, plain); err != nil {
-		return sealed{}, err
+	if err := made.make(ctx, layout, uai.Digest(image.Digest), recipient); err != nil {
+		return sealed{}, errors.Join(err, made.done())
 	}
 	return made, made.open()
+}
+
+// make copies an image and encrypts the copy. What a process that was killed left is made anew.
+func (s *sealed) make(ctx context.Context, layout string, plain uai.Digest, recipient age.Recipient) error {
+	if err := s.done(); err != nil {
+		return err
+	}
+	if err := unpackLayout(ctx, layout, plain, s.dir); err != nil {
+		return fmt.Errorf("copy %s: %w", layout, err)
+	}
+	if _, err := uai.Encrypt(ctx, s.dir, plain, recipient, sealedName); err != nil {
+		return err
+	}
+	return uai.Remove(ctx, s.dir, plain)
 }
 
 // open finds the copy if it was made whole.

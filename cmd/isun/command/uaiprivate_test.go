@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"syscall"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -142,4 +143,21 @@ func TestPushRefusesWhatMakesNoSense(t *testing.T) {
 	first := b.run("uai", "push", "site:1", "--private", "-y").fails("encrypting").err
 	require.NotContains(t, first, "Keep a copy", "it says so once")
 	require.NotContains(t, b.run("uai", "push", "site:1", "--private", "-y").fails().err, "encrypting", "the copy is kept")
+
+	// That copy by itself is of no use to anybody.
+	made, err := filepath.Glob(filepath.Join(b.home, "private", "*", "index.json"))
+	require.NoError(t, err)
+	require.Len(t, made, 1)
+	copied := filepath.Dir(made[0])
+	b.run("uai", "push", "site:2", "--layout", copied, "--verify=false", "-y").fails("layers are encrypted")
+	b.run("uai", "push", "site:2", "--layout", copied, "--private", "-y").fails("private already")
+	left, err := os.ReadDir(filepath.Join(b.home, "private"))
+	require.NoError(t, err)
+	require.Len(t, left, 2, "the copy and the lock: nothing unfinished is left")
+
+	lock, err := os.Open(filepath.Join(b.home, "private", "lock"))
+	require.NoError(t, err)
+	defer lock.Close()
+	require.NoError(t, syscall.Flock(int(lock.Fd()), syscall.LOCK_EX))
+	b.run("uai", "push", "site:1", "--private", "-y").fails("another push")
 }

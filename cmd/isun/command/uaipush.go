@@ -110,6 +110,9 @@ func (s *session) pushImage(ctx context.Context, f *pushFlags, d described) (pus
 	if f.private {
 		return s.pushPrivate(ctx, f, d)
 	}
+	if err := refuseSealed(f.layout, uai.Digest(d.image.Digest)); err != nil {
+		return pushed{}, err
+	}
 	holders, size, err := s.pushLayout(ctx, f.layout, uai.Digest(d.image.Digest), f.replicas)
 	if err != nil {
 		return pushed{}, err
@@ -128,6 +131,11 @@ func (s *session) pushPrivate(ctx context.Context, f *pushFlags, d described) (p
 	if err != nil {
 		return pushed{}, err
 	}
+	unlock, err := s.lockPrivate()
+	if err != nil {
+		return pushed{}, err
+	}
+	defer unlock()
 	made, err := s.seal(ctx, f.layout, d.image, ref)
 	if err != nil {
 		return pushed{}, err
