@@ -3,6 +3,7 @@ package uai_test
 import (
 	"archive/tar"
 	"bytes"
+	"errors"
 	"io"
 	"io/fs"
 	"maps"
@@ -36,7 +37,7 @@ func writeTree(t *testing.T, dir string, opts uai.TreeOptions) (map[string]treeE
 	entries := map[string]treeEntry{}
 	for reader := tar.NewReader(&out); ; {
 		header, err := reader.Next()
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			return entries, nil
 		}
 		require.NoError(t, err)

@@ -185,7 +185,7 @@ func TestSecretsAreFoundAndLeftOut(t *testing.T) {
 		"opt/x/store.p12": "binary",
 	}
 	kept := map[string]string{
-		"etc/ssl/certs/ca.pem": "-----BEGIN CERTIFICATE-----\n", "srv/app/keys.go": "const head = `-----BEGIN PRIVATE KEY-----`\n",
+		"etc/ssl/certs/ca.pem": "-----BEGIN CERTIFICATE-----\n", "usr/lib/python3/tests/test.key": key, "usr/lib/node/.npmrc": "x", "srv/app/keys.go": "const head = `-----BEGIN PRIVATE KEY-----`\n",
 		"etc/app.conf": "db=postgres://shop:secret@db/shop\n", "srv/app/ci.yml": "token: ghp_" + strings.Repeat("a", 36) + "\n", "etc/plain.conf": "url=https://example.org/a:b@c\n",
 	}
 	all := map[string]string{}
