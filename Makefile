@@ -105,6 +105,12 @@ test-race: ## the worker, the clients and the image library under the race detec
 	@scripts/ensure-skopeo.sh
 	$(GO_TEST) -race ./worker/... ./client/... ./uai/... ./examples/...
 
+.PHONY: test-host
+test-host: build ## a Debian server with nginx and PostgreSQL becomes an image and moves (debootstrap: as root, some minutes at first)
+	@scripts/ensure-docker.sh
+	@scripts/ensure-host-tree.sh
+	ISUN_BIN='$(CURDIR)/build' $(GO_TEST) -tags hosttree ./tests/e2e -run '^TestDebianServer'
+
 .PHONY: test-sim
 test-sim: ## random transactions against the whole chain (SIM_SEEDS, SIM_BLOCKS, SIM_BLOCK_SIZE)
 	go test -count=1 -timeout $(SIM_TIMEOUT) -tags sims $(TEST_FLAGS) ./tests/sim/...

@@ -38,9 +38,9 @@ configure() {
 	cat <<'INSIDE'
 set -eu
 echo '<h1>A page of the old server</h1>' >/var/www/html/index.html
-echo "listen_addresses = '*'" >/etc/postgresql/*/main/conf.d/open.conf
-echo 'host all all all scram-sha-256' >>/etc/postgresql/*/main/pg_hba.conf
 version=$(ls /etc/postgresql)
+echo "listen_addresses = '*'" >"/etc/postgresql/$version/main/conf.d/open.conf"
+echo 'host all all all scram-sha-256' >>"/etc/postgresql/$version/main/pg_hba.conf"
 pg_ctlcluster "$version" main start
 su postgres -c "psql -q -v ON_ERROR_STOP=1" <<'SQL'
 create role shop login password 'shop';

@@ -25,7 +25,7 @@ func TestDebianServerWithADatabaseMoves(t *testing.T) {
 	f := newFixture(t)
 	holder := f.joinBare("holder", "operator", "3000000")
 	archive := filepath.Join(t.TempDir(), "shop.tar")
-	f.packMachine(hostTree, "shop:1", archive, "--suns", "0.3")
+	f.packMachine(hostTree, "shop:1", archive, "--suns", "0.15")
 	f.pushMachine("shop:1", archive, holder)
 	runner := f.joinBare("runner", "operator2", "1000000")
 	lease := f.deployMachine("shop:1")
