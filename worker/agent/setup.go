@@ -181,6 +181,7 @@ func run(ctx context.Context, p parts) error {
 	all, ctx := errgroup.WithContext(ctx)
 	all.Go(func() error { return worker.Run(ctx) })
 	all.Go(func() error { return control.Serve(ctx, p.home.Socket(), worker) })
+	all.Go(func() error { return keepTidy(ctx, client, images.NewTidier(store, 0, clock), p.log) })
 	if cloud != nil {
 		all.Go(func() error { return cloud.Run(ctx) })
 	}

@@ -195,6 +195,29 @@ func placementsOf(
 	}
 }
 
+// PlacedImages gives the digests of the images of the node's unsettled
+// placements.
+func (c *Client) PlacedImages(ctx context.Context) (map[string]bool, error) {
+	ctx, cancel := context.WithTimeout(ctx, queryTimeout)
+	defer cancel()
+	placements, _, err := c.placements(ctx)
+	if err != nil {
+		return nil, err
+	}
+	names, digests := map[string]bool{}, map[string]bool{}
+	for _, p := range placements {
+		names[p.Placement.Image] = true
+	}
+	for name := range names {
+		image, err := c.Image(ctx, name)
+		if err != nil {
+			return nil, fmt.Errorf("image %s: %w", name, err)
+		}
+		digests[image.Digest] = true
+	}
+	return digests, nil
+}
+
 // Image describes "publisher/name:tag".
 func (c *Client) Image(ctx context.Context, name string) (uaitypes.Image, error) {
 	id, err := uaitypes.ParseImageID(name)

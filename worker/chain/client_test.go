@@ -68,6 +68,29 @@ func TestView(t *testing.T) {
 	require.NotEmpty(t, f.client.Endpoint())
 }
 
+func TestImagesOfPlacementsAreKnownByTheirDigests(t *testing.T) {
+	f := setup(t)
+	images, err := f.client.PlacedImages(t.Context())
+	require.NoError(t, err)
+	require.Empty(t, images)
+	image := uaitypes.Image{Publisher: f.owner.String(), Name: "web", Tag: "1", Digest: "sha256:ab"}
+	f.market.Publish(image)
+	for _, generation := range []uint64{3, 4} {
+		p := operatortest.Placement(leasetypes.PlacementID{Tenant: id.Tenant, Number: 1, Generation: generation})
+		p.Placement.Image = image.Ref()
+		f.market.Place(p)
+	}
+	images, err = f.client.PlacedImages(t.Context())
+	require.NoError(t, err)
+	require.Equal(t, map[string]bool{"sha256:ab": true}, images)
+
+	p := operatortest.Placement(id)
+	p.Placement.Image = f.owner.String() + "/gone:1"
+	f.market.Place(p)
+	_, err = f.client.PlacedImages(t.Context())
+	require.Error(t, err, "what is not known for sure is not taken for unneeded")
+}
+
 func TestViewFailsOver(t *testing.T) {
 	f := setup(t)
 	_, err := f.client.View(t.Context())
