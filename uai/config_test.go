@@ -300,3 +300,29 @@ func FuzzParseConfig(f *testing.F) {
 		require.Equal(t, encode(t, c), encode(t, again))
 	})
 }
+
+// TestEveryFieldIsDocumented looks for what the schema names in the page about it.
+func TestEveryFieldIsDocumented(t *testing.T) {
+	page, err := os.ReadFile("../docs/uai.md")
+	require.NoError(t, err)
+	raw, err := os.ReadFile("schema/config-v1.json")
+	require.NoError(t, err)
+	var schema any
+	require.NoError(t, json.Unmarshal(raw, &schema))
+	var look func(any)
+	look = func(node any) {
+		object, ok := node.(map[string]any)
+		if !ok {
+			return
+		}
+		if properties, ok := object["properties"].(map[string]any); ok {
+			for name := range properties {
+				require.Regexp(t, "`([a-z]+\\.)?"+name+"`", string(page), "field %s", name)
+			}
+		}
+		for _, inner := range object {
+			look(inner)
+		}
+	}
+	look(schema)
+}
