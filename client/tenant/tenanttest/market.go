@@ -13,7 +13,6 @@ import (
 	"cosmossdk.io/math"
 
 	sdk "github.com/cosmos/cosmos-sdk/types"
-	sdkerrors "github.com/cosmos/cosmos-sdk/types/errors"
 
 	"github.com/isuncoin/isuncoin/client/chain/chaintest"
 	leasetypes "github.com/isuncoin/isuncoin/x/lease/types"
@@ -38,6 +37,7 @@ type Market struct {
 	contacts   []sunstypes.Contact
 	keyHolders map[string]uaitypes.KeyHolders
 	grants     map[string][]string
+	content    content
 	offers     []leasetypes.Offer
 	// endpoints are those of every placement that runs.
 	endpoints []leasetypes.Endpoint
@@ -199,7 +199,7 @@ func (m *Market) handle(msg sdk.Msg) (proto.Message, []proto.Message, error) {
 	case *uaitypes.MsgSetKeyHolders:
 		return m.setKeyHolders(msg)
 	default:
-		return nil, nil, sdkerrors.ErrUnknownRequest.Wrapf("%T", msg)
+		return m.handleContent(msg)
 	}
 }
 

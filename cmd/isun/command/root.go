@@ -103,7 +103,7 @@ can be set in the environment: ISUN_NODE, ISUN_FROM, ISUN_OUTPUT and so on.`,
 		groupLease: {
 			c.deploy(), c.ps(), c.inspect(), c.fund(), c.scale(), c.migrate(), c.close(),
 		},
-		groupMarket: {c.price(), c.nodes(), c.uai()},
+		groupMarket: {c.price(), c.nodes(), c.uai(), c.store()},
 	} {
 		for _, cmd := range list {
 			cmd.GroupID = id

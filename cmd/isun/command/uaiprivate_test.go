@@ -130,7 +130,7 @@ func TestPullSaysWhoGetsAKey(t *testing.T) {
 	b.run("uai", "pull", "hello:1").fails("is private", "nobody else", "--encrypted")
 	_, err := os.Stat(filepath.Join(b.home, "keyring.json"))
 	require.ErrorIs(t, err, os.ErrNotExist, "no keyring is made to pull")
-	b.run("uai", "pull", "hello:1", "--encrypted").fails("not implemented")
+	b.run("uai", "pull", "hello:1", "--encrypted").fails("no holder that is alive")
 }
 
 func TestPushRefusesWhatMakesNoSense(t *testing.T) {
