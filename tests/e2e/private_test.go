@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"bytes"
+	"encoding/json"
 	"fmt"
 	"io/fs"
 	"os"
@@ -57,6 +58,24 @@ func TestPrivateImageRunsForWhomItWasGranted(t *testing.T) {
 		require.NoError(t, f.Isun(f.ctx, "tenant", nil, "close", l.Lease, "--wait-timeout", patience.String()))
 	}
 	f.awaitNothingLeft()
+	f.removeLoaded(workers[0], workers[2])
+}
+
+// removeLoaded ends workers and removes what they decrypted into the engine, unless they have done so: no other test has a use
+// for it.
+func (f *fixture) removeLoaded(workers ...*stack.Worker) {
+	f.t.Helper()
+	for _, w := range workers {
+		require.NoError(f.t, w.Stop())
+		raw, err := os.ReadFile(filepath.Join(w.Home, "images.json"))
+		require.NoError(f.t, err)
+		var loaded map[string]struct{ ID, Subject string }
+		require.NoError(f.t, json.Unmarshal(raw, &loaded))
+		for _, image := range loaded {
+			require.Equal(f.t, "image/"+f.ref(), image.Subject)
+			require.NoError(f.t, f.docker.RemoveImage(f.ctx, image.ID))
+		}
+	}
 }
 
 // awaitContacts waits until so many nodes say how they are reached.

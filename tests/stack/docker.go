@@ -11,6 +11,7 @@ import (
 
 	"github.com/docker/docker/api/types/container"
 	"github.com/docker/docker/api/types/filters"
+	"github.com/docker/docker/api/types/image"
 	"github.com/docker/docker/api/types/network"
 	"github.com/docker/docker/client"
 	"github.com/docker/go-connections/nat"
@@ -134,6 +135,12 @@ func (d Docker) Pause(ctx context.Context, id string) error { return d.api.Conta
 // RemoveContainer removes one container behind its worker's back, running or not.
 func (d Docker) RemoveContainer(ctx context.Context, id string) error {
 	return d.api.ContainerRemove(ctx, id, container.RemoveOptions{Force: true})
+}
+
+// RemoveImage removes an image that no container uses, by its id.
+func (d Docker) RemoveImage(ctx context.Context, id string) error {
+	_, err := d.api.ImageRemove(ctx, id, image.RemoveOptions{PruneChildren: true})
+	return err
 }
 
 // Disconnect takes one container out of its networks behind its worker's back, and removes them if told to.

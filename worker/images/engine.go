@@ -22,7 +22,8 @@ type Engine interface {
 	Pull(ctx context.Context, ref, platform string, progress func(done, total int64)) error
 	// Tag gives an image another name.
 	Tag(ctx context.Context, id, ref string) error
-	// RemoveTag removes a name, and the image with its last one.
+	// RemoveTag removes a name, and the image with its last one. By its id an
+	// image is removed with its only name.
 	RemoveTag(ctx context.Context, ref string) error
 }
 

@@ -280,7 +280,11 @@ func (s *Store) Prune(ctx context.Context, keep map[string]bool) error {
 		if keep[digest.String()] {
 			continue
 		}
-		err := s.engine.RemoveTag(ctx, image.Ref)
+		name := image.Ref
+		if image.Subject != "" {
+			name = image.ID // each load of a private one is another image, which may have taken the name
+		}
+		err := s.engine.RemoveTag(ctx, name)
 		if pulled := strings.Contains(image.Source, "@"+digest.String()); pulled && err == nil {
 			err = s.engine.RemoveTag(ctx, image.Source) // the name it was pulled by
 		}

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"path/filepath"
 	"strings"
@@ -109,7 +110,11 @@ func (f *fakeEngine) Tag(_ context.Context, id, ref string) error {
 func (f *fakeEngine) RemoveTag(_ context.Context, ref string) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	delete(f.byName, f.byName[ref])
+	id := f.byName[ref]
+	if ref == id {
+		maps.DeleteFunc(f.byName, func(_, of string) bool { return of == id })
+	}
+	delete(f.byName, id)
 	delete(f.byName, ref)
 	return nil
 }

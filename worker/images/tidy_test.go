@@ -53,7 +53,13 @@ func TestWhatIsNeededNoLongerGoesInItsTime(t *testing.T) {
 	tidy()
 	require.NotContains(t, engine.byName, public.Ref)
 
+	// Another worker of this machine has loaded it meanwhile, by the same name.
+	engine.byName[private.Ref] = "sha256:another's"
 	again, err := s.Resolve(t.Context(), images.Request{Digest: sealed.String(), Subject: subject})
 	require.NoError(t, err)
-	require.Contains(t, engine.byName, again.Ref, "it comes back with its key")
+	require.Contains(t, engine.byName, again.ID, "it comes back with its key")
+	engine.byName[again.Ref] = "sha256:another's"
+	tidy()
+	require.NotContains(t, engine.byName, again.ID)
+	require.Equal(t, "sha256:another's", engine.byName[again.Ref])
 }
