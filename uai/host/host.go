@@ -244,14 +244,10 @@ func (m *Machine) Look() Plan {
 	}
 	plan.User = m.chooseUser(plan.Services)
 	plan.Volumes = m.volumes(plan.Services)
-	if m.Live {
-		for _, s := range plan.Services {
-			if s.hasState() {
-				plan.Notes = append(plan.Notes, s.Name+" may be writing: stop it while it is packed, or its data are of several moments")
-			}
-		}
-	}
 	for _, s := range plan.Services {
+		if s.hasState() && (m.Live || s.running) {
+			plan.Notes = append(plan.Notes, s.Name+" may be writing: stop it while it is packed, or its data are of several moments")
+		}
 		if s.background {
 			plan.Notes = append(plan.Notes, s.Name+" goes to the background without a PIDFile= in its unit, so the container would end at once: "+
 				"say with --entrypoint how it stays in front")

@@ -73,6 +73,7 @@ func TestServicesOfADebianServerAreFound(t *testing.T) {
 	require.Len(t, plan.Services, 2)
 	require.Equal(t, "nginx", plan.Services[0].Name)
 	require.Equal(t, "postgresql-15-main", plan.Services[1].Name)
+	require.Contains(t, strings.Join(plan.Notes, "\n"), "postgresql-15-main may be writing", "there is a postmaster.pid")
 	require.Equal(t, "postgres", plan.User.Name, "a database insists on its own user")
 	require.Equal(t, []Port{{"nginx", 80, false}, {"nginx", 8080, false}, {"postgresql-15-main", 5433, false}}, plan.Ports)
 	var persistent []string

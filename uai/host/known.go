@@ -100,6 +100,7 @@ func (m *Machine) postgresql() []Service {
 				Before: []string{"rm -f " + quote(path.Join(data, "postmaster.pid"))}, runDirs: []string{"postgresql"},
 				state: []string{"/var/lib/postgresql"},
 			}
+			s.running = m.exists(path.Join(data, "postmaster.pid"))
 			if !strings.HasPrefix(data, "/var/lib/postgresql/") {
 				s.state = []string{path.Dir(data)}
 			}

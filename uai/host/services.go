@@ -25,6 +25,8 @@ type Service struct {
 	// pidFile is where it writes its process number when it goes to the
 	// background by itself; empty for one that stays in front.
 	pidFile string
+	// running: something says that it runs, here or where the folder is from.
+	running bool
 	// background: it goes there and does not say who it is then.
 	background bool
 

@@ -15,7 +15,8 @@ import (
 // kept, except that what lies in volumes belongs to the user that everything
 // runs as.
 func (m *Machine) Stream(w io.Writer, plan Plan, filter *Filter, warn func(name, why string)) error {
-	opts := uai.TreeOptions{KeepOwners: true, Live: m.Live, Skip: filter.Skip, Adjust: adjust(plan), Warn: warn}
+	// Services may run in a root folder that is mounted here, too.
+	opts := uai.TreeOptions{KeepOwners: true, Live: true, Skip: filter.Skip, Adjust: adjust(plan), Warn: warn}
 	if !filter.WithSecrets {
 		accounts := m.Accounts()
 		for _, name := range slices.Sorted(maps.Keys(accounts)) {

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -47,6 +48,9 @@ func (p *packing) addHost(path string) error {
 			return fmt.Errorf("--user: the machine has no user %q", f.user)
 		}
 		plan.User = account
+	}
+	if os.Geteuid() != 0 {
+		p.warn("what only root can read is left out; as root nothing is")
 	}
 	for _, note := range plan.Notes {
 		p.warn("%s", note)
