@@ -296,9 +296,12 @@ const (
 func (m *Machine) volumes(services []Service) []Volume {
 	var volumes []Volume
 	add := func(v Volume) {
-		if !slices.ContainsFunc(volumes, func(old Volume) bool { return old.Path == v.Path }) {
-			volumes = append(volumes, v)
+		// One within another cannot be mounted.
+		within := func(inner, outer Volume) bool { return strings.HasPrefix(inner.Path+"/", outer.Path+"/") }
+		if slices.ContainsFunc(volumes, func(old Volume) bool { return within(v, old) }) {
+			return
 		}
+		volumes = append(slices.DeleteFunc(volumes, func(old Volume) bool { return within(old, v) }), v)
 	}
 	for _, s := range services {
 		for _, dir := range s.state {

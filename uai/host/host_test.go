@@ -89,7 +89,7 @@ func TestUnitsAndScriptsAreRead(t *testing.T) {
 	plan := machine(t, map[string]string{
 		"etc/systemd/system/multi-user.target.wants/app.service": "-> /etc/systemd/system/app.service",
 		"etc/systemd/system/app.service": "[Unit]\nDescription=x\n[Service]\nUser=app\nWorkingDirectory=/srv/app\nEnvironment=\"A=b c\" BAD-NAME=x\nEnvironmentFile=-/etc/default/app\n" +
-			"ExecStart=/srv/app/run --listen $PORT \\\n  --name \"it's\" $(reboot)\nStateDirectory=app\nRuntimeDirectory=app\nKillSignal=SIGHUP\n",
+			"ExecStart=/srv/app/run --listen $PORT \\\n  --name \"it's\" $(reboot)\nStateDirectory=app/cache app\nCacheDirectory=app\nRuntimeDirectory=app\nKillSignal=SIGHUP\n",
 		"etc/default/app": "# comment\nPORT=\"80\"\n",
 		"etc/systemd/system/multi-user.target.wants/once.service":  "-> /etc/systemd/system/once.service",
 		"etc/systemd/system/once.service":                          "[Service]\nType=oneshot\nExecStart=/bin/once\n",
@@ -112,6 +112,8 @@ func TestUnitsAndScriptsAreRead(t *testing.T) {
 	require.Equal(t, []string{"A=b c", "BAD-NAME=x", "PORT=80"}, app.Env)
 	require.Equal(t, "HUP", app.Stop)
 	require.Equal(t, "app", plan.User.Name)
+	require.Len(t, plan.Volumes, 2, "one within another cannot be mounted")
+	require.Equal(t, "/var/lib/app", plan.Volumes[0].Path)
 	require.Equal(t, "/run/forks.pid", found["forks"].pidFile)
 	require.Equal(t, "/usr/sbin/old --port 99", found["old"].Command)
 	require.Equal(t, "/run/old.pid", found["old"].pidFile)

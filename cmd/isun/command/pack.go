@@ -11,6 +11,8 @@ import (
 
 	"github.com/isuncoin/isuncoin/client/format"
 	"github.com/isuncoin/isuncoin/uai"
+	"github.com/isuncoin/isuncoin/worker/sizing"
+	sunstypes "github.com/isuncoin/isuncoin/x/suns/types"
 )
 
 // packFlags are those of uai pack.
@@ -160,6 +162,7 @@ func (c *commands) runPack(ctx context.Context, f *packFlags, path string) (err 
 	}
 	if p.config.Name != "" {
 		p.defaults()
+		p.warnOfRoom()
 		options.Config = &p.config
 	}
 	digest, err := uai.PackInto(ctx, path, options)
@@ -186,6 +189,18 @@ func (p *packing) defaults() {
 	}
 	if c.Demand == (uai.Demand{}) {
 		c.Demand.GeneralMilliSuns = 1000
+	}
+}
+
+// warnOfRoom tells of volumes that the demand has no storage for.
+func (p *packing) warnOfRoom() {
+	milliSuns := p.config.Demand.GeneralMilliSuns
+	limits, err := sizing.Limits(sunstypes.DefaultParams().Bundle, milliSuns, measured())
+	if err != nil {
+		return // a demand that is no size at all is refused where it is ordered
+	}
+	if err := checkRoom(p.config.Volumes, limits, milliSuns); err != nil {
+		p.warn("no node will start it: %s; --suns says more, --volume less", err)
 	}
 }
 

@@ -168,6 +168,9 @@ func hereSpec(f *runFlags, image *uai.Image, variant *uai.Variant) (runtime.Spec
 	if err != nil {
 		return runtime.Spec{}, 0, err
 	}
+	if err := checkRoom(config.Volumes, limits, milliSuns); err != nil {
+		return runtime.Spec{}, 0, fmt.Errorf("%w; --suns says more", err)
+	}
 	spec := runtime.Spec{
 		ID:   runtime.ID{Chain: runChain, Node: runNode, Lease: runTenant + "/" + strconv.Itoa(os.Getpid()), Generation: 1},
 		Args: f.args, Env: f.env, Limits: limits, Image: "pending", StopGrace: runtime.DefaultStopGrace,
@@ -185,6 +188,18 @@ func hereSpec(f *runFlags, image *uai.Image, variant *uai.Variant) (runtime.Spec
 		}
 	}
 	return spec, milliSuns, errors.Join(checkVariables(config, f.env), spec.Validate())
+}
+
+// checkRoom wants storage for the volumes; no node would start them otherwise.
+func checkRoom(volumes []uai.Volume, limits runtime.Limits, milliSuns uint64) error {
+	var needed uint64
+	for _, v := range volumes {
+		needed += v.SizeMiB
+	}
+	if storage := uint64(limits.StorageMiB); needed > storage {
+		return fmt.Errorf("its volumes need %s, and %s SUNS have %s of storage", format.Bytes(needed<<20), format.SUNS(milliSuns), format.Bytes(storage<<20))
+	}
+	return nil
 }
 
 // checkVariables refuses to start what would not start on a node either.
