@@ -125,6 +125,9 @@ type Change struct {
 	Image    string
 	// MaxPrice is in uisc per placement-hour.
 	MaxPrice uint64
+	// SnapshotEverySeconds and SnapshotKeep are those of an order; NoSchedule leaves snapshots to requests.
+	SnapshotEverySeconds, SnapshotKeep uint32
+	NoSchedule                         bool
 }
 
 // Update changes a lease.
@@ -134,7 +137,8 @@ func (c *Client) Update(ctx context.Context, id leasetypes.LeaseID, change Chang
 	}
 	result, err := c.send(ctx, &leasetypes.MsgUpdateLease{
 		Tenant: id.Tenant, Number: id.Number, Replicas: change.Replicas, Demand: change.Demand,
-		Image: change.Image, MaxPrice: change.MaxPrice,
+		Image: change.Image, MaxPrice: change.MaxPrice, SnapshotEverySeconds: change.SnapshotEverySeconds,
+		SnapshotKeep: change.SnapshotKeep, ClearSnapshotSchedule: change.NoSchedule,
 	})
 	if err != nil {
 		return Sent{}, fmt.Errorf("updating lease %s: %w", id, err)

@@ -41,6 +41,9 @@ type Order struct {
 	Env              []leasetypes.EnvVar
 	// MaxPrice is in uisc per placement-hour; 0 is the quote and a fifth.
 	MaxPrice uint64
+	// SnapshotEverySeconds and SnapshotKeep are how often volumes are saved, 0 for on request alone, and how many snapshots of a
+	// replica are kept, 0 for the chain's default.
+	SnapshotEverySeconds, SnapshotKeep uint32
 	// Deposit is in uisc; unset is DefaultDepositTime of all replicas at the cap.
 	Deposit math.Int
 }
@@ -97,6 +100,7 @@ func (c *Client) Plan(ctx context.Context, order Order) (Plan, error) {
 	plan.Msg = leasetypes.MsgCreateLease{
 		Tenant: tenant, Image: order.Image, Demand: &plan.Demand, Replicas: order.Replicas, Rules: order.Rules,
 		MaxPrice: maxPrice, Args: order.Args, Env: order.Env, Deposit: sdk.NewCoin(sunstypes.BaseDenom, deposit),
+		SnapshotEverySeconds: order.SnapshotEverySeconds, SnapshotKeep: order.SnapshotKeep,
 	}
 	return plan, nil
 }

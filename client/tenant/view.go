@@ -35,6 +35,8 @@ type Lease struct {
 	// Env and Args are what the containers get.
 	Args []string          `json:"args,omitempty"`
 	Env  map[string]string `json:"env,omitempty"`
+	// Saving of its volumes, where it was asked for and there are any.
+	Saving *Saving `json:"saving,omitempty"`
 }
 
 // Demand is what one replica needs at least.

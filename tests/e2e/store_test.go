@@ -30,7 +30,9 @@ func TestStoredObjectIsSharedByItsKey(t *testing.T) {
 	require.NoError(t, f.Isun(f.ctx, "tenant", &put, "store", "put", path, "runs/7"))
 	require.True(t, put.Unchanged, "it is there already")
 
-	var list struct{ Objects []struct{ Name, Digest string } }
+	var list struct {
+		Objects []struct{ Name, Digest string }
+	}
 	require.NoError(t, f.Isun(f.ctx, "tenant", &list, "store", "ls"))
 	require.Len(t, list.Objects, 1)
 	require.Equal(t, put.Digest, list.Objects[0].Digest)

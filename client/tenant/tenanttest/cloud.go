@@ -152,3 +152,39 @@ func (q *leaseQueries) Snapshots(_ context.Context, req *leasetypes.QuerySnapsho
 	}
 	return res, nil
 }
+
+// NodePlacements lists those of a node, each with what the tenant chose to restore, or the replica's newest.
+func (q *leaseQueries) NodePlacements(
+	_ context.Context, req *leasetypes.QueryNodePlacementsRequest,
+) (*leasetypes.QueryNodePlacementsResponse, error) {
+	q.market.mu.Lock()
+	defer q.market.mu.Unlock()
+	res := &leasetypes.QueryNodePlacementsResponse{NowMs: NowMs}
+	for _, l := range q.market.leases {
+		for _, info := range l.placements {
+			if p := info.Placement; p.Node.Operator == req.Operator && p.Node.Number == req.Node {
+				res.Placements = append(res.Placements, leasetypes.NodePlacement{Placement: p, Restore: q.market.content.restores(p.ID)})
+			}
+		}
+	}
+	return res, nil
+}
+
+func (c *content) restores(p leasetypes.PlacementID) *leasetypes.Snapshot {
+	var chosen uint64
+	for _, msg := range c.asked {
+		if m, ok := msg.(*leasetypes.MsgRestoreSnapshot); ok && m.Tenant == p.Tenant && m.Number == p.Number && m.Replica == p.Replica {
+			chosen = m.Sequence
+		}
+	}
+	var newest *leasetypes.Snapshot
+	for _, s := range c.snapshots {
+		if s.Lease.Tenant != p.Tenant || s.Lease.Number != p.Number || s.Replica != p.Replica {
+			continue
+		}
+		if newest = &s; s.Sequence == chosen {
+			break
+		}
+	}
+	return newest
+}

@@ -244,6 +244,7 @@ func (m *Market) create(msg *leasetypes.MsgCreateLease) (proto.Message, []proto.
 		Lease: leasetypes.Lease{
 			ID: id, Image: msg.Image, Demand: *msg.Demand, Replicas: msg.Replicas, Rules: msg.Rules, MaxPrice: msg.MaxPrice,
 			Args: msg.Args, Env: msg.Env, Status: leasetypes.LEASE_STATUS_ACTIVE, CreatedMs: NowMs - 5_000, Revision: 1,
+			SnapshotEverySeconds: msg.SnapshotEverySeconds, SnapshotKeep: msg.SnapshotKeep,
 		},
 		Money: leasetypes.NewMoney(msg.Deposit.Amount),
 	}}
@@ -263,6 +264,9 @@ func (m *Market) update(msg *leasetypes.MsgUpdateLease) (proto.Message, []proto.
 	}
 	if msg.MaxPrice > 0 {
 		l.info.Lease.MaxPrice = msg.MaxPrice
+	}
+	if msg.SnapshotEverySeconds > 0 || msg.ClearSnapshotSchedule {
+		l.info.Lease.SnapshotEverySeconds = msg.SnapshotEverySeconds
 	}
 	if msg.Demand != nil || msg.Image != "" {
 		l.drop(func(leasetypes.Placement) bool { return true })

@@ -22,6 +22,7 @@ const defaultWaitTime = 15 * time.Minute
 type deployFlags struct {
 	demand   demandFlags
 	rules    rulesFlags
+	saving   savingFlags
 	replicas uint32
 	maxPrice string
 	deposit  string
@@ -72,16 +73,25 @@ machines that would be taken now and a fifth. The deposit pays for the running
 lease and the rest comes back when it is closed; without --deposit it is 24 hours of
 all replicas at the cap.
 
-What you set with --env and --arg is public: everybody can read it on the chain.`,
+What you set with --env and --arg is public: everybody can read it on the chain.
+
+With --snapshot-every what the image's volumes hold is saved in the network, encrypted to
+a key of yours, and a replica that fails over begins with its newest snapshot. Shares of
+that key go to nodes in a second transaction, which takes the number of the lease.`,
 		Example: `  isun deploy hello:1
   isun deploy hello:1 --replicas 3 --suns 0.5 --max-price 0.8 --deposit 20
   isun deploy isun1.../llama:3 --general 4 --gpu gpu:1:26 --country TW,JP
-  isun deploy hello:1 --env GREETING=hi --yes --output json`,
+  isun deploy hello:1 --env GREETING=hi --yes --output json
+  isun deploy db:1 --snapshot-every 1h --key-holders 2-of-3`,
 		Args: exactArgs("IMAGE"),
-		RunE: func(cmd *cobra.Command, args []string) error { return c.runDeploy(cmd.Context(), f, args[0]) },
+		RunE: func(cmd *cobra.Command, args []string) error {
+			f.saving.read(cmd)
+			return c.runDeploy(cmd.Context(), f, args[0])
+		},
 	}
 	f.demand.add(cmd, "what the image needs")
 	f.rules.add(cmd)
+	f.saving.add(cmd)
 	cmd.Flags().Uint32VarP(&f.replicas, "replicas", "r", 1, "how many")
 	cmd.Flags().StringVar(&f.maxPrice, "max-price", "", "the most a replica may cost an hour, in ISC (0.5) or uisc (500000uisc)")
 	cmd.Flags().StringVar(&f.deposit, "deposit", "", "what to pay in, in ISC (20) or uisc (20000000uisc)")
@@ -119,6 +129,9 @@ func (c *commands) runDeploy(ctx context.Context, f *deployFlags, image string) 
 	if err != nil {
 		return err
 	}
+	if err := f.saving.checkSaving(plan); err != nil {
+		return err
+	}
 	if err := c.confirm(ctx, "Order it", describePlan(plan)...); err != nil {
 		return err
 	}
@@ -133,7 +146,8 @@ func (c *commands) runDeploy(ctx context.Context, f *deployFlags, image string) 
 		Tx: created.Tx, Height: created.Height, Endpoints: []replicaEndpoint{},
 	}
 	fmt.Fprintf(c.streams.Err, "lease %d is ordered (block %d, transaction %s)\n", created.ID.Number, created.Height, created.Tx)
-	return s.finish(ctx, created.ID, &result, f.wait, f.waitTime, start)
+	keyErr := s.shareKey(ctx, &f.saving, plan, created.ID)
+	return errors.Join(s.finish(ctx, created.ID, &result, f.wait, f.waitTime, start), keyErr)
 }
 
 // order reads the flags.
@@ -150,6 +164,12 @@ func (f *deployFlags) order() (tenant.Order, error) {
 		return order, err
 	}
 	if order.Env, err = parseEnv(f.env); err != nil {
+		return order, err
+	}
+	if order.SnapshotEverySeconds, order.SnapshotKeep, err = f.saving.schedule(); err != nil {
+		return order, err
+	}
+	if _, err := f.saving.policy(); err != nil {
 		return order, err
 	}
 	if f.maxPrice != "" {
@@ -182,7 +202,11 @@ func describePlan(p tenant.Plan) []string {
 	}
 	deposit := fmt.Sprintf("  deposit  %s, enough for %s of all replicas at that price; what is not used comes back",
 		format.ISC(p.Msg.Deposit.Amount), format.Duration(p.DepositTime))
-	return append(lines, price, deposit)
+	lines = append(lines, price, deposit)
+	if every := p.Msg.SnapshotEverySeconds; every > 0 {
+		lines = append(lines, fmt.Sprintf("  volumes  saved every %s", format.Duration(seconds(uint64(every)))))
+	}
+	return lines
 }
 
 // finish waits for a lease to answer and prints the result. When waiting fails the result is printed all the same: the

@@ -67,6 +67,9 @@ func (c *commands) runInspect(ctx context.Context, text string, history bool) er
 	if view.Lease, err = s.client.Lease(ctx, id); err != nil {
 		return err
 	}
+	if view.Saving, err = s.client.Saving(ctx, id); err != nil {
+		return err
+	}
 	if history {
 		if view.History, err = s.client.Placements(ctx, id, historyLimit); err != nil {
 			return err
@@ -97,6 +100,10 @@ func (c *commands) writeLease(l tenant.Lease) error {
 	}
 	if l.FundedSeconds > 0 {
 		facts = append(facts, [2]string{"lasts", "about " + format.Duration(seconds(l.FundedSeconds)) + " at the present price"})
+	}
+	if l.Saving != nil {
+		id := leasetypes.LeaseID{Tenant: l.Tenant, Number: l.Number}
+		facts = append(facts, [2]string{"volumes", describeSaving(l.Saving, id)})
 	}
 	if len(l.Args) > 0 {
 		facts = append(facts, [2]string{"args", strings.Join(l.Args, " ")})

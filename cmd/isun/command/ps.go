@@ -12,6 +12,7 @@ import (
 
 	"github.com/isuncoin/isuncoin/client/format"
 	"github.com/isuncoin/isuncoin/client/tenant"
+	leasetypes "github.com/isuncoin/isuncoin/x/lease/types"
 )
 
 // leaseList is what ps prints as JSON.
@@ -59,6 +60,9 @@ func (c *commands) runPs(ctx context.Context, owner string, all bool) error {
 	if err != nil {
 		return err
 	}
+	if err := s.addSaving(ctx, leases); err != nil {
+		return err
+	}
 	return c.print(leaseList{Tenant: owner, Leases: leases}, func() error { return c.writeLeases(leases, all) })
 }
 
@@ -82,7 +86,33 @@ func (c *commands) writeLeases(leases []tenant.Lease, all bool) error {
 		table.Add(fmt.Sprint(l.Number), l.Status, shortImage(l.Image), fmt.Sprintf("%d/%d", l.Running, l.Replicas),
 			format.Demand(l.Demand.Proto()), price, isc(l.Bill.Balance), lasts, format.Duration(seconds(l.AgeSeconds)), firstEndpoint(l))
 	}
-	return table.Write(c.streams.Out)
+	if err := table.Write(c.streams.Out); err != nil {
+		return err
+	}
+	for _, l := range leases {
+		if l.Saving == nil {
+			continue
+		}
+		id := leasetypes.LeaseID{Tenant: l.Tenant, Number: l.Number}
+		if err := c.say("lease %d: %s", l.Number, describeSaving(l.Saving, id)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// addSaving says of leases with volumes, as long as they are open, how far those are saved.
+func (s *session) addSaving(ctx context.Context, leases []tenant.Lease) (err error) {
+	for i := range leases {
+		if leases[i].Status == "closed" {
+			continue
+		}
+		id := leasetypes.LeaseID{Tenant: leases[i].Tenant, Number: leases[i].Number}
+		if leases[i].Saving, err = s.client.Saving(ctx, id); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func seconds(n uint64) time.Duration { return time.Duration(n) * time.Second }

@@ -101,7 +101,7 @@ can be set in the environment: ISUN_NODE, ISUN_FROM, ISUN_OUTPUT and so on.`,
 	c := &commands{streams: streams, flags: f}
 	for id, list := range map[string][]*cobra.Command{
 		groupLease: {
-			c.deploy(), c.ps(), c.inspect(), c.fund(), c.scale(), c.migrate(), c.close(),
+			c.deploy(), c.ps(), c.inspect(), c.fund(), c.scale(), c.migrate(), c.snapshot(), c.close(),
 		},
 		groupMarket: {c.price(), c.nodes(), c.uai(), c.store()},
 	} {

@@ -18,6 +18,7 @@ import (
 // scaleFlags are those of scale.
 type scaleFlags struct {
 	demand   demandFlags
+	saving   savingFlags
 	image    string
 	maxPrice string
 	wait     bool
@@ -36,11 +37,17 @@ With another size or image each replica is ended and started anew. Ending a repl
 costs the rest of its hour, except within the trial period after its start.`,
 		Example: `  isun scale 3 5
   isun scale 3 --suns 2
-  isun scale 3 2 --image hello:2 --max-price 1.2`,
-		Args: cobra.MatchAll(atLeastArgs("LEASE"), cobra.MaximumNArgs(2)),
-		RunE: func(cmd *cobra.Command, args []string) error { return c.runScale(cmd.Context(), f, args) },
+  isun scale 3 2 --image hello:2 --max-price 1.2
+  isun scale 3 --snapshot-every 30m --wait=false`,
+		Aliases: []string{"update"},
+		Args:    cobra.MatchAll(atLeastArgs("LEASE"), cobra.MaximumNArgs(2)),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			f.saving.read(cmd)
+			return c.runScale(cmd.Context(), f, args)
+		},
 	}
 	f.demand.add(cmd, "as it is")
+	f.saving.addSchedule(cmd, "save the volumes so often, such as 1h; 0 is on request alone (default: as it is)")
 	cmd.Flags().StringVar(&f.image, "image", "", "another image, publisher/name:tag or name:tag (default: as it is)")
 	cmd.Flags().StringVar(&f.maxPrice, "max-price", "", "another price cap, in ISC or uisc an hour (default: as it is)")
 	addWait(cmd, &f.wait, &f.waitTime, "until every replica answers")
@@ -76,7 +83,7 @@ func (c *commands) runScale(ctx context.Context, f *scaleFlags, args []string) e
 		}
 	}
 	if change == (tenant.Change{}) {
-		return errors.New("nothing to change: say how many replicas, --suns, --gpu, --image or --max-price")
+		return errors.New("nothing to change: say how many replicas, --suns, --gpu, --image, --max-price or --snapshot-every")
 	}
 	if err := c.confirm(ctx, "Change it", describeChange(before, change)...); err != nil {
 		return err
@@ -125,7 +132,10 @@ func (f *scaleFlags) change(args []string) (tenant.Change, error) {
 		}
 		change.MaxPrice = price
 	}
-	return change, nil
+	var err error
+	change.SnapshotEverySeconds, change.SnapshotKeep, err = f.saving.schedule()
+	change.NoSchedule = f.saving.everySet && f.saving.every == 0
+	return change, err
 }
 
 func changedDemand(demand sunstypes.Demand, general uint64, accelerator *sunstypes.AcceleratorDemand) sunstypes.Demand {
@@ -152,6 +162,15 @@ func describeChange(before tenant.Lease, change tenant.Change) []string {
 	}
 	if change.MaxPrice > 0 {
 		lines = append(lines, fmt.Sprintf("  price cap  %s a replica, now %s", format.HourPrice(change.MaxPrice), format.HourPrice(before.MaxPrice)))
+	}
+	switch {
+	case change.SnapshotEverySeconds > 0:
+		lines = append(lines, fmt.Sprintf("  volumes    saved every %s", format.Duration(seconds(uint64(change.SnapshotEverySeconds)))))
+	case change.NoSchedule:
+		lines = append(lines, "  volumes    saved on request alone")
+	}
+	if change.SnapshotKeep > 0 {
+		lines = append(lines, fmt.Sprintf("  snapshots  %d of each replica are kept", change.SnapshotKeep))
 	}
 	if change.Demand != nil || change.Image != "" {
 		lines = append(lines, "  every replica is ended and started anew")

@@ -192,7 +192,7 @@ func TestAKeyOpensForOthersWhatItIsFor(t *testing.T) {
 	place := t.TempDir()
 	out := filepath.Join(place, "out")
 	other.run("store", "get", shared, out).fails("is private", "isun store share")
-	other.run("store", "get", kept, out, "--key", key).fails("the key is for "+shared)
+	other.run("store", "get", kept, out, "--key", key).fails("the key is for " + shared)
 	other.run("store", "get", shared, out, "--key", key[:len(key)-3]).fails("damaged")
 	require.Empty(t, entries(t, place))
 	require.Equal(t, "secret", other.run("store", "get", "--key", key, shared, "-").ok().out)
