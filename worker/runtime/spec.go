@@ -106,7 +106,8 @@ type Port struct {
 }
 
 // Volume is a writable folder of its own size that lives as long as the
-// placement.
+// placement. On a disk, it begins with what the image has at its path, unless
+// something was filled into it; a volume of memory begins empty.
 type Volume struct {
 	Name    string
 	Path    string // absolute, inside the container
