@@ -44,6 +44,8 @@ type Volume struct {
 	Name    string `json:"name"`
 	Path    string `json:"path"`
 	SizeMiB uint64 `json:"size_mib"`
+	// Class is "scratch" for one that goes with its placement; empty for one that is saved and restored.
+	Class string `json:"class,omitempty"`
 }
 
 // Health says how to see that a container works.
@@ -141,7 +143,7 @@ func (i Image) publish(publisher, name, tag string) *uaitypes.MsgPublishImage {
 		msg.Ports = append(msg.Ports, uaitypes.Port{Name: p.Name, Protocol: p.Protocol, ContainerPort: p.ContainerPort})
 	}
 	for _, v := range i.Volumes {
-		msg.Volumes = append(msg.Volumes, uaitypes.Volume{Name: v.Name, Path: v.Path, SizeMiB: v.SizeMiB})
+		msg.Volumes = append(msg.Volumes, uaitypes.Volume{Name: v.Name, Path: v.Path, SizeMiB: v.SizeMiB, Class: v.Class})
 	}
 	if h := i.Health; h != nil {
 		msg.Health = &uaitypes.HealthCheck{
@@ -163,7 +165,7 @@ func newImage(i uaitypes.Image) Image {
 		view.Ports = append(view.Ports, Port{Name: p.Name, Protocol: p.Protocol, ContainerPort: p.ContainerPort})
 	}
 	for _, v := range i.Volumes {
-		view.Volumes = append(view.Volumes, Volume{Name: v.Name, Path: v.Path, SizeMiB: v.SizeMiB})
+		view.Volumes = append(view.Volumes, Volume{Name: v.Name, Path: v.Path, SizeMiB: v.SizeMiB, Class: v.Class})
 	}
 	if h := i.Health; h != nil {
 		view.Health = &Health{

@@ -234,7 +234,7 @@ func (c *Client) Saving(ctx context.Context, id leasetypes.LeaseID) (*Saving, er
 // lasting says whether an image has volumes that outlive a placement.
 func lasting(image uaitypes.Image) bool {
 	for _, v := range image.Volumes {
-		if v.Class != uaitypes.VolumeScratch {
+		if v.Persistent() {
 			return true
 		}
 	}

@@ -124,23 +124,19 @@ func (c *commands) runStorePut(ctx context.Context, f *putFlags, source, name st
 	if err != nil && !chain.IsNotFound(err) {
 		return err
 	}
-	if err := os.MkdirAll(c.flags.home, 0o700); err != nil {
-		return err
-	}
-	// On the disk of the home: the one of temporary files may be memory.
-	dir, err := os.MkdirTemp(c.flags.home, "put-")
+	dir, err := c.newWorkDir()
 	if err != nil {
 		return err
 	}
-	defer func() { _ = os.RemoveAll(dir) }() // a copy, on its way
-	packed, err := s.packObject(ctx, source, dir, name, f.public)
+	defer func() { _ = dir.remove() }() // a copy, on its way
+	packed, err := s.packObject(ctx, source, dir.path, name, f.public)
 	if err != nil {
 		return err
 	}
 	if before.Digest != "" && s.isSame(ctx, before, packed) {
 		return s.saySame(ctx, before, f.public)
 	}
-	return s.storePacked(ctx, f, name, dir, packed, before)
+	return s.storePacked(ctx, f, name, dir.path, packed, before)
 }
 
 // packObject makes a tree of blobs in dir.

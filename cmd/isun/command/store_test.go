@@ -3,6 +3,7 @@ package command_test
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"os"
 	"path/filepath"
 	"strings"
@@ -237,4 +238,32 @@ func TestSomebodyElsesContentUnderOnesNameDoesNotOpen(t *testing.T) {
 	b.market.PutObject(uaitypes.Object{Owner: b.tenant.String(), Name: "gone", Digest: "sha256:" + strings.Repeat("cd", 32), SizeBytes: 1})
 	b.run("store", "get", "gone", filepath.Join(place, "out")).fails("no holder that is alive")
 	require.Empty(t, entries(t, place))
+}
+
+func TestWhatWasFetchedStaysUntilItIsWritten(t *testing.T) {
+	b := newBench(t)
+	addHolder(t, b.market, 8)
+	b.put(write(t, strings.Repeat("0123456789", 100_000)), "large")
+	place := t.TempDir()
+	b.run("store", "get", "large", filepath.Join(place, "missing", "out")).fails("no such file")
+	fetched := func(name string) (n struct {
+		FetchedBytes int64 `json:"fetched_bytes"`
+		SizeBytes    int64 `json:"size_bytes"`
+	},
+	) {
+		require.NoError(t, json.Unmarshal([]byte(b.run("store", "get", "large", filepath.Join(place, name), "-o", "json").ok().out), &n))
+		return n
+	}
+	require.Zero(t, fetched("again").FetchedBytes, "all of it was here")
+	require.Greater(t, fetched("later").FetchedBytes, int64(1_000_000), "and was not kept")
+}
+
+func TestAPutRemovesWhatAKilledOneLeft(t *testing.T) {
+	b := newBench(t)
+	addHolder(t, b.market, 8)
+	left := filepath.Join(b.home, "put-123")
+	require.NoError(t, os.MkdirAll(filepath.Join(left, "blobs"), 0o700))
+	require.NoError(t, os.WriteFile(filepath.Join(left, ".lock"), nil, 0o600))
+	b.put(write(t, "content"), "name")
+	requireNoLeftovers(t, b.home)
 }

@@ -70,6 +70,8 @@ func TestPublishTakesWhatTheImageSays(t *testing.T) {
 	require.EqualValues(t, 500, image.Demand.GeneralMilliSuns)
 	require.Equal(t, "web", image.Health.Port)
 	require.Len(t, image.Volumes, 2)
+	require.True(t, image.Volumes[0].Persistent())
+	require.False(t, image.Volumes[1].Persistent(), "no node saves it")
 	require.Equal(t, "MIT", image.Licence)
 	require.EqualValues(t, made.SizeBytes, image.SizeBytes)
 

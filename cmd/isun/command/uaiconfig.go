@@ -181,7 +181,11 @@ func publishedImage(c *uai.Config, into *tenant.Image) {
 }
 
 func publishedVolume(v uai.Volume) tenant.Volume {
-	return tenant.Volume{Name: v.Name, Path: v.Path, SizeMiB: v.SizeMiB}
+	volume := tenant.Volume{Name: v.Name, Path: v.Path, SizeMiB: v.SizeMiB}
+	if v.Class == uai.VolumeScratch {
+		volume.Class = v.Class
+	}
+	return volume
 }
 
 // suggestPorts names the ports that a source listens on, for an image whose

@@ -107,25 +107,25 @@ func TestAFileAndAStreamComeBackAsTheyWere(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			for _, opts := range []PackOptions{{pieceBytes: 100_000}, private(t, newIdentity(t))} {
+			identity := newIdentity(t)
+			for _, opts := range []PackOptions{{pieceBytes: 100_000}, private(t, identity)} {
 				dir := t.TempDir()
 				packed, err := pack(dir, opts)
 				require.NoError(t, err)
 				p, _ := arrived(t, dir, packed.Root)
 				require.Equal(t, opts.Recipient != nil, p.Private)
-				if p.Private {
-					continue
-				}
+				key := UnpackOptions{Identity: identity.Age()}
 				out := filepath.Join(t.TempDir(), "out")
-				require.NoError(t, p.Unpack(t.Context(), out, UnpackOptions{}))
+				require.NoError(t, p.Unpack(t.Context(), out, key))
 				got, err := os.ReadFile(out)
 				require.NoError(t, err)
 				require.True(t, bytes.Equal(content, got))
 				var streamed bytes.Buffer
-				require.NoError(t, p.Stream(t.Context(), &streamed, UnpackOptions{}))
+				require.NoError(t, p.Stream(t.Context(), &streamed, key))
 				require.True(t, bytes.Equal(content, streamed.Bytes()))
-				require.ErrorIs(t, p.Unpack(t.Context(), out, UnpackOptions{}), ErrExists)
-				require.NoError(t, p.Unpack(t.Context(), out, UnpackOptions{Replace: true}))
+				require.ErrorIs(t, p.Unpack(t.Context(), out, key), ErrExists)
+				key.Replace = true
+				require.NoError(t, p.Unpack(t.Context(), out, key))
 			}
 		})
 	}
