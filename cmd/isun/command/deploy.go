@@ -129,7 +129,7 @@ func (c *commands) runDeploy(ctx context.Context, f *deployFlags, image string) 
 	if err != nil {
 		return err
 	}
-	if err := f.saving.checkSaving(plan); err != nil {
+	if err := s.checkSaving(ctx, &f.saving, plan); err != nil {
 		return err
 	}
 	if err := c.confirm(ctx, "Order it", describePlan(plan)...); err != nil {

@@ -84,13 +84,12 @@ func TestDeployRefusesWhatCannotBeSaved(t *testing.T) {
 	b.run("deploy", "db:1", "--yes", "--snapshot-every", "1h", "--key-holders", "4-of-3").fails("1 to all of them")
 	b.run("deploy", "db:1", "--yes", "--snapshot-every", "1h", "--key-holders", "many").fails("such as 2-of-3")
 	b.run("deploy", "db:1", "--yes", "--snapshot-keep", "17").fails("snapshot_keep 17")
+	b.run("deploy", "db:1", "--yes", "--snapshot-every", "1h").fails("too few nodes", "--keep-key")
 	require.Empty(t, b.market.Created())
 
-	// No node can hold a share: the lease is there, and what to do is said.
-	b.run("deploy", "db:1", "--yes", "--snapshot-every", "1h").fails("lease 1 is ordered", "isun snapshot key 1")
+	require.Contains(t, b.run("deploy", "db:1", "--yes").ok().err, "are not saved: `isun snapshot key 1`")
 	require.Contains(t, b.run("ps").ok().out, "lease 1: no snapshot: no key; run `isun snapshot key 1`")
 	b.run("snapshot", "create", "1").fails("no key")
-	require.Contains(t, b.run("deploy", "db:1", "--yes").ok().err, "are not saved: `isun snapshot key 2`")
 	b.run("snapshot", "key", "9", "--alone", "--yes").fails("not found")
 }
 

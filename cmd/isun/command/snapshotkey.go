@@ -197,12 +197,29 @@ func (f *savingFlags) policy() (keyPolicy, error) {
 	return keyPolicy{sharing: sharing, alone: f.alone}, err
 }
 
-// checkSaving refuses to save what there is not.
-func (f *savingFlags) checkSaving(plan tenant.Plan) error {
-	if f.set && !plan.Lasting() {
+// checkSaving refuses, before anything is ordered, to save what there is not, and for a key that nobody could hold.
+func (s *session) checkSaving(ctx context.Context, f *savingFlags, plan tenant.Plan) error {
+	if !f.set {
+		return nil
+	}
+	if !plan.Lasting() {
 		return errors.New("the image has no volumes that last: there is nothing to save; leave --snapshot-every, --key-holders and --keep-key out")
 	}
-	return nil
+	policy, err := f.policy()
+	if err != nil || policy.alone {
+		return err
+	}
+	// Any key and lease will do: what counts is which nodes there are.
+	trial, err := vault.NewIdentity()
+	if err != nil {
+		return err
+	}
+	defer trial.Wipe()
+	_, err = cloudclient.Split(ctx, cloudclient.NewCatalogue(s.conn), trial, vault.LeaseSubject(plan.Msg.Tenant, 1), policy.sharing)
+	if errors.Is(err, cloudclient.ErrNoKeyHolder) {
+		return fmt.Errorf("%w; --keep-key keeps it to yourself", err)
+	}
+	return err
 }
 
 // shareKey sets the key of a lease that was just ordered, if its volumes are to be saved. That takes its number, and so a
