@@ -17,7 +17,7 @@ func TestServerBecomesAnImage(t *testing.T) {
 	f := newFixture(t)
 	holder := f.joinBare("holder", "operator", "3000000")
 	archive := filepath.Join(t.TempDir(), "site.tar")
-	f.packMachine(machineTree(t), "site:1", archive, "--port", "web:http:8080", "--suns", "0.15")
+	f.packMachine(machineTree(t), "site:1", archive, "--port", "web:http:8080", "--suns", demand, "--volume", "data:/var/lib/site:16MiB")
 	f.pushMachine("site:1", archive, holder)
 	runner := f.joinBare("runner", "operator2", "1000000")
 	lease := f.deployMachine("site:1")
