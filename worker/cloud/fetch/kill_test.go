@@ -24,6 +24,9 @@ func TestMain(m *testing.M) {
 	if dir := os.Getenv(killedEnv); dir != "" {
 		fetchUntilKilled(dir)
 	}
+	if dir := os.Getenv(holderEnv); dir != "" {
+		serveUntilKilled(dir)
+	}
 	os.Exit(m.Run())
 }
 
