@@ -76,7 +76,8 @@ func (p *process) failure() error {
 	return fmt.Errorf("%s ended by itself (%v); the end of %s:\n%s", p.node.Name, p.exit, p.node.Log, tail(p.node.Log))
 }
 
-// await waits until the node has made a block and answers on every endpoint, or ends.
+// await waits until the node has made a block since it was started and answers on every endpoint, or ends. Before that block
+// a node that was restarted checks transactions as if they were of the genesis, with account number 0, and refuses them.
 func (p *process) await(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, startTime)
 	defer cancel()
@@ -84,9 +85,17 @@ func (p *process) await(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	var first int64 // the height at which it was first seen
 	ready := func() bool {
 		status, err := rpc.Status(ctx)
-		return err == nil && status.SyncInfo.LatestBlockHeight > 0 &&
+		if err != nil || status.SyncInfo.LatestBlockHeight == 0 {
+			return false
+		}
+		height := status.SyncInfo.LatestBlockHeight
+		if first == 0 {
+			first = height
+		}
+		return (height > first || height == 1) &&
 			answers(ctx, p.node.GRPC) && answers(ctx, strings.TrimPrefix(p.node.API, "http://"))
 	}
 	ticker := time.NewTicker(pollPause)
