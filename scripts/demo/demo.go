@@ -104,7 +104,7 @@ func (d *demo) startChain(ctx context.Context) error {
 }
 
 func (d *demo) joinWorkers(ctx context.Context) error {
-	for i, w := range []struct{ operator, offer string }{{"operator", "50%"}, {"operator2", "25%"}} {
+	for i, w := range []struct{ operator, offer string }{{"operator", "50%"}, {"operator2", "45%"}} {
 		worker, err := d.stack.Join(ctx, stack.JoinOptions{
 			Name: fmt.Sprintf("worker-%d", i+1), Operator: w.operator, Offer: w.offer, AskPrice: askPrice,
 			Layouts: []string{d.layout()},
