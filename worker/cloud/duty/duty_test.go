@@ -361,7 +361,8 @@ func TestManyNodesSettle(t *testing.T) {
 	for _, m := range w.members {
 		most = max(most, len(m.store.Roots()))
 	}
-	require.Less(t, most, 12, "180 places on 40 nodes are spread")
+	// Rendezvous hashing throws dice: of 40 nodes with 4.5 places in the mean, one has 12 every tenth time, and 20 once in 10^5.
+	require.Less(t, most, 20, "180 places on 40 nodes are spread")
 }
 
 func TestRunLooksAtOneRootAfterTheOtherAndEnds(t *testing.T) {
