@@ -21,8 +21,7 @@ func TestPrivateImageRunsForWhomItWasGranted(t *testing.T) {
 	f := newFixture(t)
 	var workers []*stack.Worker
 	for i, operator := range []string{"operator", "operator2", "publisher"} {
-		// Three share this machine's disk.
-		workers = append(workers, f.joinBare(operator+"s", operator, fmt.Sprintf("%d000000", i+1), "--reserve-disk", "4096"))
+		workers = append(workers, f.joinBare(operator+"s", operator, fmt.Sprintf("%d000000", i+1)))
 	}
 	f.awaitContacts(len(workers))
 	var pushed struct {

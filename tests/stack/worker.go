@@ -28,6 +28,10 @@ const portRange = 200
 // cloudLimit is ample for what tests push, and leaves a small disk its room.
 const cloudLimit = "2GiB"
 
+// reserveDiskMiB is what a worker leaves of the disk. What runs in tests
+// writes next to nothing, so a nearly full disk has to do.
+const reserveDiskMiB = "2048"
+
 // JoinOptions say how a worker joins.
 type JoinOptions struct {
 	Name string
@@ -61,6 +65,7 @@ func (s *Stack) Join(ctx context.Context, o JoinOptions) (*Worker, error) {
 	first := s.FirstPort + portRange*s.workers
 	s.workers++
 	init = append(init, "--cloud-listen", "/ip4/127.0.0.1/tcp/0", "--cloud-limit", cloudLimit)
+	init = append(init, "--reserve-disk", reserveDiskMiB)
 	init = append(init, "--port-first", fmt.Sprint(first), "--port-last", fmt.Sprint(first+portRange-1))
 	if s.DockerHost != "" {
 		init = append(init, "--docker-host", s.DockerHost)

@@ -3,6 +3,7 @@ package runtimetest
 import (
 	"context"
 	"io"
+	"slices"
 	"net"
 	"net/http"
 	"strconv"
@@ -126,6 +127,14 @@ func testExitAndLogs(t *testing.T, b *bench) {
 	require.ErrorIs(t, err, runtime.ErrNotFound)
 }
 
+// awaitReady waits until a program hears signals: a machine with much to do
+// may ask it to stop before it got so far.
+func (b *bench) awaitReady(t *testing.T, id runtime.ID) {
+	require.Eventually(t, func() bool {
+		return slices.Contains(b.logLines(t, id, runtime.LogOptions{}), program.Ready)
+	}, caseTimeout, 20*time.Millisecond)
+}
+
 func (b *bench) logLines(t *testing.T, id runtime.ID, opts runtime.LogOptions) []string {
 	stream, err := b.rt.Logs(b.ctx, id, opts)
 	require.NoError(t, err)
@@ -183,6 +192,7 @@ func testImageMissing(t *testing.T, b *bench) {
 func testStop(t *testing.T, b *bench) {
 	polite := hangSpec(b)
 	b.ensure(t, polite)
+	b.awaitReady(t, polite.ID)
 	require.NoError(t, b.rt.Stop(b.ctx, polite.ID, 10*time.Second))
 	require.Equal(t, 0, b.awaitExit(t, polite.ID).ExitCode)
 	require.NoError(t, b.rt.Stop(b.ctx, polite.ID, 0), "stopping twice succeeds")
@@ -191,6 +201,7 @@ func testStop(t *testing.T, b *bench) {
 	stubborn.ID.Replica = 1
 	stubborn.StopGrace = time.Second
 	b.ensure(t, stubborn)
+	b.awaitReady(t, stubborn.ID)
 	require.NoError(t, b.rt.Stop(b.ctx, stubborn.ID, -1))
 	require.Equal(t, 137, b.awaitExit(t, stubborn.ID).ExitCode)
 

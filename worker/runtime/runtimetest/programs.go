@@ -78,8 +78,10 @@ func startProcess(c *container) *process {
 		}
 		return &process{ends: true}
 	case program.Hang:
+		c.output = append(c.output, line{text: program.Ready})
 		return &process{}
 	case program.Stubborn:
+		c.output = append(c.output, line{text: program.Ready})
 		return &process{code: exitKilled}
 	default:
 		return &process{code: exitTerminated}

@@ -34,9 +34,10 @@ func main() {
 	case program.Exit:
 		exit(args)
 	case program.Hang:
-		hang()
+		hang(func() { fmt.Println(program.Ready) })
 	case program.Stubborn:
 		signal.Ignore(syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP, syscall.SIGQUIT)
+		fmt.Println(program.Ready)
 		for {
 			time.Sleep(time.Hour)
 		}
@@ -98,10 +99,13 @@ func exit(args []string) {
 	os.Exit(code)
 }
 
-// hang ends with 0 when it is asked to.
-func hang() {
+// hang ends with 0 when it is asked to; from when on, the callbacks tell.
+func hang(ready ...func()) {
 	stop := make(chan os.Signal, 1)
 	signal.Notify(stop, syscall.SIGTERM, syscall.SIGINT)
+	for _, tell := range ready {
+		tell()
+	}
 	<-stop
 }
 

@@ -10,10 +10,14 @@ const (
 	// Exit CODE [MESSAGE] writes the message to standard output and
 	// "error: MESSAGE" to standard error, and exits.
 	Exit = "exit"
-	// Hang runs until it is stopped, and then exits with 0.
+	// Hang runs until it is stopped, and then exits with 0. It prints Ready
+	// once it hears a signal.
 	Hang = "hang"
-	// Stubborn runs and ignores every signal but SIGKILL.
+	// Stubborn runs and ignores every signal but SIGKILL. It prints Ready once
+	// it does.
 	Stubborn = "stubborn"
+	// Ready is what programs print that have to be listening to signals.
+	Ready = "ready"
 	// Alloc MIB touches so much memory and exits with 0.
 	Alloc = "alloc"
 	// Fork N starts so many processes; ExitForkFailed if it cannot.
