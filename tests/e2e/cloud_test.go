@@ -51,9 +51,9 @@ func TestImageComesFromISunCloud(t *testing.T) {
 }
 
 // joinBare registers and starts a worker that has no images of its own and pulls from no registry.
-func (f *fixture) joinBare(name, operator, askPrice string, more ...string) *stack.Worker {
+func (f *fixture) joinBare(name, operator, askPrice string) *stack.Worker {
 	f.t.Helper()
-	worker, err := f.Join(f.ctx, stack.JoinOptions{Name: name, Operator: operator, Offer: offer, AskPrice: askPrice, More: more})
+	worker, err := f.Join(f.ctx, stack.JoinOptions{Name: name, Operator: operator, Offer: offer, AskPrice: askPrice})
 	require.NoError(f.t, err)
 	require.NoError(f.t, worker.Start())
 	return worker
