@@ -47,8 +47,6 @@ type JoinOptions struct {
 	Plugins []string
 	// Measuring is the address at which others may measure their line; empty is none.
 	Measuring string
-	// More are further flags of `isun-worker join`.
-	More []string
 }
 
 // joined is what `isun-worker join --output json` prints.
@@ -82,11 +80,11 @@ func (s *Stack) Join(ctx context.Context, o JoinOptions) (*Worker, error) {
 	if _, err := s.Run(ctx, "isun-worker", init...); err != nil {
 		return nil, err
 	}
-	join := append([]string{
+	join := []string{
 		"join", "--home", w.Home, "--operator-key", o.Operator, "--operator-home", s.Chain.Home,
 		"--keyring-backend", s.Chain.KeyringBackend, "--offer", o.Offer, "--price", o.AskPrice + "uisc", "--country", "TW",
 		"--moniker", o.Name, "--yes", "--quick",
-	}, o.More...)
+	}
 	var answer joined
 	if err := s.JSON(ctx, &answer, "isun-worker", join...); err != nil {
 		return nil, err
