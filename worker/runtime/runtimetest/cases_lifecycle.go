@@ -3,9 +3,9 @@ package runtimetest
 import (
 	"context"
 	"io"
-	"slices"
 	"net"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
