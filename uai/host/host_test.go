@@ -280,7 +280,7 @@ func runScript(t *testing.T, services ...Service) (*exec.Cmd, *bytes.Buffer) {
 func TestScriptEndsWithTheFirstServiceAndStopsTheOthers(t *testing.T) {
 	stopped := filepath.Join(t.TempDir(), "stopped")
 	cmd, out := runScript(t,
-		Service{Name: "lives", Command: `sh -c 'trap "echo got >` + stopped + `; exit" HUP; while :; do sleep 0.1; done'`, Stop: "HUP"},
+		Service{Name: "lives", Command: `sh -c 'trap "echo got >` + stopped + `; exit" USR1; while :; do sleep 0.1; done'`, Stop: "USR1"},
 		Service{Name: "dies", Command: "sh -c 'sleep 0.5; exit 7'"})
 	var exit *exec.ExitError
 	require.ErrorAs(t, cmd.Wait(), &exit)
