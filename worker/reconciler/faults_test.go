@@ -3,7 +3,6 @@ package reconciler
 import (
 	"context"
 	"errors"
-	"sync"
 	"fmt"
 	"sync"
 	"testing"
