@@ -54,7 +54,7 @@ func TestWhatTheWorkerStopsHasNotFailed(t *testing.T) {
 	f.advance(backoffMax)
 	require.NoError(t, f.engine.Detach(container(0, 1)))
 	stopped, looked := make(chan struct{}), make(chan struct{})
-	var once sync.Once // a look from before the step ended may call for it again, which changes nothing
+	var once sync.Once
 	f.rt.SetHook(func(op runtimetest.Op, _ runtime.ID) error {
 		if op == runtimetest.OpEnsure {
 			once.Do(func() {

@@ -177,6 +177,7 @@ func (r *Reconciler) Empty() bool {
 // Pass makes one comparison and begins what it calls for. A nil view means
 // that the chain has not answered since the worker started.
 func (r *Reconciler) Pass(ctx context.Context, view *chain.View, mode Mode) error {
+	touched := r.inFlight()
 	actual, err := r.rt.List(ctx)
 	if err != nil {
 		return fmt.Errorf("list containers: %w", err)
@@ -186,7 +187,7 @@ func (r *Reconciler) Pass(ctx context.Context, view *chain.View, mode Mode) erro
 		desired = DesiredOf(*view, r.cfg.ChainID, r.cfg.Node.String(), r.shape(view.Params.Suns.Bundle))
 	}
 	now := r.cfg.Clock()
-	r.observe(actual, desired, now)
+	r.observe(actual, desired, touched, now)
 	r.mu.Lock()
 	memories := make(map[runtime.ID]Memory, len(r.memory))
 	for id, m := range r.memory {
@@ -195,6 +196,9 @@ func (r *Reconciler) Pass(ctx context.Context, view *chain.View, mode Mode) erro
 	r.last = actual
 	r.mu.Unlock()
 	for _, action := range Plan(mode, desired, actual, memories, now) {
+		if touched[action.ID] && !ends(action.Kind) {
+			continue // what was seen is out of date; the end of that step calls for another pass
+		}
 		r.begin(ctx, action, desired[action.ID])
 	}
 	r.cancelUnwanted(desired, mode)
@@ -219,9 +223,21 @@ func (r *Reconciler) shape(bundle sunstypes.Capacity) func(leasetypes.NodePlacem
 	}
 }
 
+// inFlight gives the placements that something is under way for.
+func (r *Reconciler) inFlight() map[runtime.ID]bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	ids := make(map[runtime.ID]bool, len(r.flights))
+	for id := range r.flights {
+		ids[id] = true
+	}
+	return ids
+}
+
 // observe updates the memory from what the engine says: since when each
-// container runs, and which have ended since.
-func (r *Reconciler) observe(actual []runtime.State, desired Desired, now time.Duration) {
+// container runs, and which have ended since. touched are those that something
+// was under way for when the engine was asked.
+func (r *Reconciler) observe(actual []runtime.State, desired Desired, touched map[runtime.ID]bool, now time.Duration) {
 	for _, state := range actual {
 		run := journal.Run{ContainerID: state.ContainerID, StartedAt: state.StartedAt}
 		r.mu.Lock()
@@ -233,8 +249,7 @@ func (r *Reconciler) observe(actual []runtime.State, desired Desired, now time.D
 		up := now - m.UpSince
 		// What ends while something is done to it is judged when that is done:
 		// the worker itself may have stopped it.
-		_, busy := r.flights[state.ID]
-		died := state.Status == runtime.StatusExited && !m.ended.Same(run) && !busy
+		died := state.Status == runtime.StatusExited && !m.ended.Same(run) && !touched[state.ID]
 		if died {
 			m.ended = run
 		}
